@@ -121,17 +121,18 @@ func (f *Features) addWord(field uint64, first int, name, word string) {
 	f.add(entry{hash: h, field: field, value: 1, kind: kindWord, name: name, text: word})
 }
 
-// Cross adds the products of every feature named a with every feature named b,
+// Cross adds the pairs of every category or word named a with every one named b,
 // both added before, so that a linear model can learn their combinations.
+// Numbers are left out.
 func (f *Features) Cross(a, b string) {
 	fa, fb := xxhash.Sum64String(a), xxhash.Sum64String(b)
 	n := len(f.entries)
 	for i := 0; i < n; i++ {
-		if f.entries[i].field != fa || f.entries[i].kind == kindCross {
+		if !f.entries[i].crossable(fa) {
 			continue
 		}
 		for j := 0; j < n; j++ {
-			if f.entries[j].field != fb || f.entries[j].kind == kindCross {
+			if !f.entries[j].crossable(fb) {
 				continue
 			}
 			x, y := &f.entries[i], &f.entries[j]
@@ -141,6 +142,10 @@ func (f *Features) Cross(a, b string) {
 			})
 		}
 	}
+}
+
+func (e *entry) crossable(field uint64) bool {
+	return e.field == field && (e.kind == kindCategory || e.kind == kindWord)
 }
 
 func (f *Features) add(e entry) {
