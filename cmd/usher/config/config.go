@@ -1,0 +1,200 @@
+// Package config is the one configuration of all roles: defaults, then a YAML
+// file, then USHER_* environment variables, then flags; the later wins. Every
+// key has one name in each of the four, and every fault names its key and where
+// the value came from.
+package config
+
+import (
+	"net"
+	"strings"
+	"time"
+
+	"github.com/usherhq/usher/internal/fault"
+)
+
+// Config is what a person can set. A field's koanf tag is its key, flag the
+// flag's name, doc its description; secret masks it in dumps. Durations are
+// written as 1m30s. It is a plain value; the packages' own Configs are made from
+// it by the wiring.
+type Config struct {
+	DataDir    string     `koanf:"data_dir" flag:"data-dir" doc:"folder that holds all local state: embedded engines, spool, models"`
+	HTTP       HTTP       `koanf:"http"`
+	GRPC       GRPC       `koanf:"grpc"`
+	Admin      Admin      `koanf:"admin"`
+	Kafka      Kafka      `koanf:"kafka"`
+	ClickHouse ClickHouse `koanf:"clickhouse"`
+	Pipeline   Pipeline   `koanf:"pipeline"`
+	Training   Training   `koanf:"training"`
+	Log        Log        `koanf:"log"`
+	Tracing    Tracing    `koanf:"tracing"`
+	StopAfter  Duration   `koanf:"stop_after" flag:"stop-after" doc:"longest a clean stop may take before it is forced"`
+}
+
+// Duration is a time.Duration; the alias keeps the section structs narrow.
+type Duration = time.Duration
+
+// HTTP is the REST door.
+type HTTP struct {
+	Addr string `koanf:"addr" flag:"http-addr" doc:"address of the REST API, host:port; port 0 picks a free one"`
+}
+
+// GRPC is the gRPC door.
+type GRPC struct {
+	Addr string `koanf:"addr" flag:"grpc-addr" doc:"address of the gRPC API, host:port"`
+}
+
+// Admin is the operators' door.
+type Admin struct {
+	Addr  string `koanf:"addr" flag:"admin-addr" doc:"address of /metrics, /livez and /readyz, host:port"`
+	Pprof bool   `koanf:"pprof" flag:"pprof" doc:"serve Go profiles under /debug/pprof on the admin address"`
+}
+
+// Kafka is the log.
+type Kafka struct {
+	Addr        string   `koanf:"addr" flag:"kafka-addr" doc:"address of the embedded broker, host:port"`
+	Brokers     []string `koanf:"brokers" flag:"kafka-brokers" doc:"brokers of a real Kafka, host:port,...; empty uses the embedded one"`
+	Replication int      `koanf:"replication" doc:"replicas of topics that are created; 0 asks 3 of a cluster that has them, else 1"`
+	Partitions  int      `koanf:"partitions" doc:"partitions of the event topics when they are created"`
+}
+
+// ClickHouse is the warehouse.
+type ClickHouse struct {
+	Addr        string  `koanf:"addr" flag:"clickhouse-addr" doc:"address of the embedded engine's native protocol, host:port"`
+	HTTPAddr    string  `koanf:"http_addr" flag:"clickhouse-http-addr" doc:"address of the embedded engine's HTTP interface, host:port"`
+	DSN         string  `koanf:"dsn" flag:"clickhouse-dsn" secret:"true" doc:"a running server, clickhouse://user:password@host:9000/usher; empty uses the embedded engine"`
+	Lib         string  `koanf:"lib" flag:"clickhouse-lib" doc:"path of libchdb for the embedded engine; empty looks in deploy/engine and the cache folder"`
+	MemoryRatio float64 `koanf:"memory_ratio" doc:"share of the machine's memory that the embedded engine may use, 0 to 1"`
+}
+
+// Pipeline is how events become rows.
+type Pipeline struct {
+	BatchRows int      `koanf:"batch_rows" doc:"rows of one insert at the most"`
+	BatchAge  Duration `koanf:"batch_age" doc:"longest a row waits for its insert"`
+	Group     string   `koanf:"group" doc:"consumer group of the ingest role"`
+}
+
+// Training is when and how models are refitted.
+type Training struct {
+	Interval    Duration `koanf:"interval" doc:"longest time between two refits while new rows arrive"`
+	Poll        Duration `koanf:"poll" doc:"how often new training rows are counted"`
+	MinRows     int      `koanf:"min_rows" doc:"rows with a known reward before the first model"`
+	NewRows     int      `koanf:"new_rows" doc:"new rows that start a refit before the interval is over"`
+	AutoPromote bool     `koanf:"auto_promote" doc:"promote a challenger that passes the gate"`
+}
+
+// Log is what is said on standard error.
+type Log struct {
+	Level  string `koanf:"level" flag:"log-level" doc:"debug, info, warn or error"`
+	Format string `koanf:"format" flag:"log-format" doc:"text or json"`
+}
+
+// Tracing is where spans go.
+type Tracing struct {
+	Endpoint string  `koanf:"endpoint" doc:"OTLP endpoint of traces, host:port; empty sends none"`
+	Ratio    float64 `koanf:"ratio" doc:"share of requests that are traced, 0 to 1"`
+}
+
+// Default is the configuration of one machine.
+func Default() Config {
+	return Config{
+		DataDir:    "data",
+		HTTP:       HTTP{Addr: "127.0.0.1:8080"},
+		GRPC:       GRPC{Addr: "127.0.0.1:9090"},
+		Admin:      Admin{Addr: "127.0.0.1:9091"},
+		Kafka:      Kafka{Addr: "127.0.0.1:9092", Partitions: 4},
+		ClickHouse: ClickHouse{Addr: "127.0.0.1:9000", HTTPAddr: "127.0.0.1:8123", MemoryRatio: 0.4},
+		Pipeline:   Pipeline{BatchRows: 20_000, BatchAge: time.Second, Group: "usher-ingest"},
+		Training:   Training{Interval: time.Hour, Poll: 5 * time.Second, MinRows: 200, NewRows: 1000, AutoPromote: true},
+		Log:        Log{Level: "info", Format: "text"},
+		StopAfter:  30 * time.Second,
+	}
+}
+
+// Validate reports every value that breaks a rule, by key.
+func (c *Config) Validate() error {
+	var check fault.Check
+	if c.DataDir == "" {
+		check.Add("data_dir", "must name a folder")
+	}
+	for _, a := range []struct{ key, addr string }{
+		{"http.addr", c.HTTP.Addr},
+		{"grpc.addr", c.GRPC.Addr},
+		{"admin.addr", c.Admin.Addr},
+		{"kafka.addr", c.Kafka.Addr},
+		{"clickhouse.addr", c.ClickHouse.Addr},
+		{"clickhouse.http_addr", c.ClickHouse.HTTPAddr},
+	} {
+		checkAddr(&check, a.key, a.addr)
+	}
+	for _, b := range c.Kafka.Brokers {
+		checkAddr(&check, "kafka.brokers", b)
+	}
+	for _, d := range []struct {
+		key   string
+		value Duration
+	}{
+		{"pipeline.batch_age", c.Pipeline.BatchAge},
+		{"training.interval", c.Training.Interval},
+		{"training.poll", c.Training.Poll},
+		{"stop_after", c.StopAfter},
+	} {
+		if d.value <= 0 {
+			check.Add(d.key, "%v must be above 0", d.value)
+		}
+	}
+	c.validateNumbers(&check)
+	c.validateWords(&check)
+	return check.Err("the configuration is not valid")
+}
+
+func (c *Config) validateNumbers(check *fault.Check) {
+	for _, n := range []struct {
+		key         string
+		value, min_ int
+	}{
+		{"kafka.partitions", c.Kafka.Partitions, 1},
+		{"kafka.replication", c.Kafka.Replication, 0},
+		{"pipeline.batch_rows", c.Pipeline.BatchRows, 1},
+		{"training.min_rows", c.Training.MinRows, 1},
+		{"training.new_rows", c.Training.NewRows, 1},
+	} {
+		if n.value < n.min_ {
+			check.Add(n.key, "%d must be at least %d", n.value, n.min_)
+		}
+	}
+	if r := c.ClickHouse.MemoryRatio; r <= 0 || r > 1 {
+		check.Add("clickhouse.memory_ratio", "%v must be above 0 and at most 1", r)
+	}
+	if r := c.Tracing.Ratio; r < 0 || r > 1 {
+		check.Add("tracing.ratio", "%v must be between 0 and 1", r)
+	}
+}
+
+func (c *Config) validateWords(check *fault.Check) {
+	switch c.Log.Level {
+	case "debug", "info", "warn", "error":
+	default:
+		check.Add("log.level", "%q must be debug, info, warn or error", c.Log.Level)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		check.Add("log.format", "%q must be text or json", c.Log.Format)
+	}
+	if dsn := c.ClickHouse.DSN; dsn != "" && !strings.Contains(dsn, "://") {
+		// The value may hold a password: it is not repeated.
+		check.Add("clickhouse.dsn", "must look like clickhouse://user:password@host:9000/usher")
+	}
+	if c.Pipeline.Group == "" {
+		check.Add("pipeline.group", "must not be empty")
+	}
+}
+
+func checkAddr(check *fault.Check, key, addr string) {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		check.Add(key, "%q is no host:port", addr)
+		return
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		check.Add(key, "%q has no valid port", addr)
+	}
+}
