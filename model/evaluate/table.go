@@ -29,27 +29,38 @@ type Table struct {
 // content, whatever the name. Faults of the file are fault.Invalid and name the
 // file and line; a missing file is fault.NotFound.
 func ReadTable(path string) (*Table, error) {
-	f, err := os.Open(path)
+	in, done, err := openData(path)
 	if err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, fault.New(fault.NotFound, "FILE_NOT_FOUND", "no file %q; check the path", path)
-		}
-		return nil, fault.New(fault.Invalid, "FILE_UNREADABLE", "cannot open %q: %v", path, err)
+		return nil, err
 	}
-	defer func() { _ = f.Close() }() // read only: nothing can be lost
-	br := bufio.NewReaderSize(f, 1<<16)
-	var in io.Reader = br
-	if magic, _ := br.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		if in, err = gzip.NewReader(br); err != nil {
-			return nil, fault.New(fault.Invalid, "FILE_DAMAGED", "cannot unpack %q: %v", path, err)
-		}
-	}
+	defer done()
 	t, err := parseTable(in, isTabbed(path))
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "FILE_MALFORMED", "cannot read %q: %v", path, err)
 	}
 	t.Path = path
 	return t, nil
+}
+
+// openData opens a data file, unpacked when it is gzip. Call done when read.
+func openData(path string) (in io.Reader, done func(), err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, nil, fault.New(fault.NotFound, "FILE_NOT_FOUND", "no file %q; check the path", path)
+		}
+		return nil, nil, fault.New(fault.Invalid, "FILE_UNREADABLE", "cannot open %q: %v", path, err)
+	}
+	done = func() { _ = f.Close() } // read only: nothing can be lost
+	br := bufio.NewReaderSize(f, 1<<16)
+	in = br
+	if magic, _ := br.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		if in, err = gzip.NewReader(br); err != nil {
+			done()
+			return nil, nil, fault.New(fault.Invalid, "FILE_DAMAGED", "cannot unpack %q: %v", path, err)
+		}
+	}
+	return in, done, nil
 }
 
 func isTabbed(path string) bool {

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/usherhq/usher/model/evaluate"
+)
+
+// newEvalOPECommand is `usher eval ope`: what a policy would have been worth, from
+// decisions that another one made and logged with their propensities.
+func newEvalOPECommand() *cobra.Command {
+	cfg := evaluate.OPEConfig{}
+	cmd := &cobra.Command{
+		Use:   "ope --log FILE.csv[.gz] --action COL --reward COL --propensity COL --target POLICY.csv",
+		Short: "Estimate the value of a policy from logged decisions",
+		Long: "Estimate what a target policy would have been worth, from a log of decisions that another policy made.\n\n" +
+			"The target file lists, for each context, every action with its probability: the context columns (those that\n" +
+			"both files have), the action column and a column named prob. The answer is one JSON object; read its warnings\n" +
+			"before its values.",
+		Example: "  usher eval ope --log log.csv.gz --action item_id --reward click --propensity propensity --target policy.csv",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runEvalOPE(cfg, cmd.OutOrStdout()) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&cfg.Log, "log", "", "logged decisions, .csv or .tsv, gzip or not")
+	flags.StringVar(&cfg.Target, "target", "", "policy to value: context columns, the action column and prob")
+	flags.StringVar(&cfg.Action, "action", "", "column of the action, in both files")
+	flags.StringVar(&cfg.Reward, "reward", "", "column of the reward")
+	flags.StringVar(&cfg.Propensity, "propensity", "", "column of the probability with which the logged action was drawn")
+	flags.Float64Var(&cfg.Confidence, "confidence", 0.95, "confidence of the intervals")
+	return cmd
+}
+
+func runEvalOPE(cfg evaluate.OPEConfig, out io.Writer) error {
+	res, err := evaluate.RunOPE(cfg)
+	if err != nil {
+		return err
+	}
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false) // warnings are for people
+	if err := enc.Encode(res); err != nil {
+		return fmt.Errorf("write result: %w", err)
+	}
+	return nil
+}
