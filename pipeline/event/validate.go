@@ -1,0 +1,205 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+	"unicode/utf8"
+
+	"github.com/usherhq/usher/internal/fault"
+)
+
+// Limits that keep one bad producer from hurting everybody: identifiers end up
+// in sorting keys and labels, lists in every read of a record.
+const (
+	maxID         = 256
+	maxText       = 4096
+	maxCandidates = 1000
+	maxAttributes = 1000
+)
+
+// Validate lists every rule the decision breaks as one *fault.Error, nil when
+// it is sound. It costs one pass over the record.
+func (d *Decision) Validate() error {
+	var c check
+	c.id("decision_id", d.ID)
+	c.id("account", d.Account)
+	c.time("time", d.Time)
+	for _, f := range [...]struct{ name, value string }{
+		{"request_id", d.RequestID}, {"conversation_id", d.ConversationID}, {"consumer_id", d.ConsumerID},
+		{"visitor_id", d.VisitorID}, {"session_id", d.SessionID}, {"channel", d.Channel}, {"intent", d.Intent},
+		{"policy", d.Policy}, {"model_version", d.ModelVersion}, {"objective", d.Objective},
+		{"baseline", d.Baseline}, {"policy_only", d.PolicyOnly}, {"model_only", d.ModelOnly},
+		{"drawn", d.Drawn}, {"chosen", d.Chosen}, {"no_match_reason", d.NoMatchReason},
+	} {
+		c.optionalID(f.name, f.value)
+	}
+	c.probability("propensity", d.Propensity)
+	c.decidedBy(d.DecidedBy)
+	c.mode(d.Mode)
+	if len(d.Attributes) > maxAttributes {
+		c.Add("attributes", "has %d entries, at most %d are allowed", len(d.Attributes), maxAttributes)
+	}
+	if d.Latency < 0 {
+		c.Add("latency_ns", "must not be negative")
+	}
+	c.candidates(d.Candidates)
+	for i, a := range d.Actions {
+		if a.Key() == "" {
+			c.Add(fmt.Sprintf("actions[%d]", i), "needs a type or a target")
+		}
+	}
+	return c.Err("decision is invalid")
+}
+
+// Validate lists every rule the outcome breaks as one *fault.Error, nil when it
+// is sound.
+func (o *Outcome) Validate() error {
+	var c check
+	c.id("id", o.ID)
+	c.id("source", o.Source)
+	c.id("account", o.Account)
+	c.id("kind", o.Kind)
+	c.optionalID("decision_id", o.DecisionID)
+	c.optionalID("conversation_id", o.ConversationID)
+	if o.DecisionID == "" && o.ConversationID == "" {
+		c.Add("decision_id", "decision_id or conversation_id is required")
+	}
+	c.finite("value", o.Value)
+	c.text("label", o.Label)
+	c.time("time", o.Time)
+	return c.Err("outcome is invalid")
+}
+
+// Validate lists every rule the report breaks as one *fault.Error, nil when it
+// is sound.
+func (s *SkillState) Validate() error {
+	var c check
+	c.id("id", s.ID)
+	c.id("source", s.Source)
+	c.id("account", s.Account)
+	c.id("skill", s.Skill)
+	c.time("state.at", s.State.At)
+	c.finite("state.load", s.State.Load)
+	c.finite("state.wait_avg_seconds", s.State.WaitSeconds)
+	if s.State.AgentsOnline < 0 || s.State.AgentsOnline > math.MaxInt32 {
+		c.Add("state.agents_online", "must be between 0 and %d", math.MaxInt32)
+	}
+	if s.State.QueueSize < 0 || s.State.QueueSize > math.MaxInt32 {
+		c.Add("state.queue_size", "must be between 0 and %d", math.MaxInt32)
+	}
+	return c.Err("skill report is invalid")
+}
+
+// Validate lists every rule the change breaks as one *fault.Error, nil when it
+// is sound. An empty account is the installation itself.
+func (c *ConfigChange) Validate() error {
+	var k check
+	k.id("id", c.ID)
+	k.optionalID("account", c.Account)
+	k.id("kind", c.Kind)
+	k.id("name", c.Name)
+	k.optionalID("author", c.Author)
+	k.text("reason", c.Reason)
+	k.time("time", c.Time)
+	if c.Base < 0 {
+		k.Add("base", "must not be negative")
+	}
+	switch {
+	case c.Deleted && len(c.Value) > 0:
+		k.Add("value", "must be empty in a deletion")
+	case !c.Deleted && !json.Valid(c.Value):
+		k.Add("value", "must be a JSON document")
+	}
+	return k.Err("config change is invalid")
+}
+
+// check adds the rules of events to a fault.Check.
+type check struct{ fault.Check }
+
+func (c *check) id(field, v string) {
+	if v == "" {
+		c.Add(field, "is required")
+		return
+	}
+	c.optionalID(field, v)
+}
+
+func (c *check) optionalID(field, v string) {
+	if len(v) > maxID {
+		c.Add(field, "has %d bytes, at most %d are allowed", len(v), maxID)
+	}
+	c.utf8(field, v)
+}
+
+func (c *check) text(field, v string) {
+	if len(v) > maxText {
+		c.Add(field, "has %d bytes, at most %d are allowed", len(v), maxText)
+	}
+	c.utf8(field, v)
+}
+
+func (c *check) utf8(field, v string) {
+	if !utf8.ValidString(v) {
+		c.Add(field, "is not UTF-8")
+	}
+}
+
+func (c *check) finite(field string, v float64) {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		c.Add(field, "must be a finite number")
+	}
+}
+
+func (c *check) probability(field string, v float64) {
+	if !(v >= 0 && v <= 1) { // NaN fails too
+		c.Add(field, "must be between 0 and 1")
+	}
+}
+
+// A date far off is a unit mistake (seconds for milliseconds), and it would open
+// a partition of its own in every table.
+func (c *check) time(field string, t time.Time) {
+	switch y := t.Year(); {
+	case t.IsZero():
+		c.Add(field, "is required")
+	case y < 2000 || y >= 2100:
+		c.Add(field, "must be between the years 2000 and 2099")
+	}
+}
+
+func (c *check) decidedBy(by DecidedBy) {
+	switch by {
+	case DecidedByPolicy, DecidedByModel, DecidedByExploration, DecidedByBaseline, DecidedByDefault:
+	default:
+		c.Add("decided_by", "%q is unknown", by)
+	}
+}
+
+func (c *check) mode(mode string) {
+	switch mode {
+	case "OFF", "SHADOW", "COMPARE", "HOLDOUT", "ON":
+	default:
+		c.Add("mode", "%q is unknown", mode)
+	}
+}
+
+func (c *check) candidates(cs []Candidate) {
+	if len(cs) > maxCandidates {
+		c.Add("candidates", "has %d entries, at most %d are allowed", len(cs), maxCandidates)
+	}
+	for i := range cs {
+		one := &cs[i]
+		if one.Key() == "" {
+			c.Add(fmt.Sprintf("candidates[%d]", i), "needs a type or a target")
+		}
+		// The path is built only for a fault: this runs for every candidate stored.
+		if math.IsNaN(one.Score+one.StdErr+one.Priority) || math.IsInf(one.Score+one.StdErr+one.Priority, 0) {
+			c.Add(fmt.Sprintf("candidates[%d]", i), "score, std_err and priority must be finite numbers")
+		}
+		if !(one.Probability >= 0 && one.Probability <= 1) {
+			c.Add(fmt.Sprintf("candidates[%d].probability", i), "must be between 0 and 1")
+		}
+	}
+}
