@@ -91,7 +91,10 @@ roles apart: "usher ingest", "usher train" and "usher decide".`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(newVersionCommand(w), newConfigCommand(w))
+	for _, r := range roleCommands() {
+		root.AddCommand(newRoleCommand(w, r))
+	}
+	root.AddCommand(newConfigCommand(w), newVersionCommand(w), newClickHouseCommand())
 	markUsage(root)
 	return root
 }
