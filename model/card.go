@@ -15,6 +15,24 @@ type Comparison struct {
 	Rows      int64   `json:"rows"`
 }
 
+// HeldOut is how well rewards were foretold on the newest rows, each predicted
+// before it was learned from. Losses are mean squared errors on the reward range
+// scaled to 0..1.
+type HeldOut struct {
+	Rows     int64     `json:"rows"`
+	From     time.Time `json:"from"`
+	To       time.Time `json:"to"`
+	Loss     float64   `json:"loss"`
+	Constant float64   `json:"constant"` // of always predicting the mean so far
+	// Shared counts the rows that the champion had not learned from; Challenger
+	// and Champion are the losses on those alone.
+	Shared     int64   `json:"shared"`
+	Challenger float64 `json:"challenger"`
+	Champion   float64 `json:"champion"`
+	// EffectiveRows is the weight of evidence behind the Comparison.
+	EffectiveRows float64 `json:"effective_rows"`
+}
+
 // Card says where a model came from and why it is, or is not, live. It is
 // stored and shown beside the artifact and holds no customer data.
 type Card struct {
@@ -34,6 +52,16 @@ type Card struct {
 	BaselineLoss    float64    `json:"baseline_loss"`
 	Family          string     `json:"family"`
 	Comparison      Comparison `json:"comparison"`
+	HeldOut         HeldOut    `json:"held_out"`
+	// Coverage is the share of rows that had each attribute, by its name.
+	Coverage map[string]float64 `json:"coverage,omitempty"`
+	// ObjectiveRevision is the revision of the objective that rewards were
+	// computed by. Losses under another revision cannot be compared.
+	ObjectiveRevision int64 `json:"objective_revision"`
+	// Exact says that the rows were learned in decision order, so that anyone
+	// who fits the same rows gets the same bytes. Otherwise late rows were added
+	// at the end, until the next full fit.
+	Exact bool `json:"exact"`
 	// DataHash identifies the exact rows; Watermark is the latest ingest time of
 	// an outcome that was trained through.
 	DataHash   string    `json:"data_hash"`
