@@ -1,0 +1,307 @@
+package policy
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Limits of one policy document.
+const (
+	maxDocument = 64 << 10
+	maxDepth    = 16
+	maxLeaves   = 200
+	maxList     = 1000
+	maxName     = 128
+	maxPattern  = 1000
+	maxCEL      = 4000
+	maxActions  = 20
+)
+
+// comparison compiles attribute, operator and right side.
+func (c *compiler) comparison(cond *Condition, s scope) node {
+	slot := c.attribute(cond.Attribute, s, ".attribute")
+	l := leaf{
+		path: s.path, attribute: cond.Attribute, operator: string(cond.Operator),
+		expected: cond.Value, slot: slot, other: -1,
+	}
+	if cond.Operator == "" {
+		c.check.Add(s.path+".operator", "is missing")
+		return node{test: alwaysTrue}
+	}
+	if cond.ValueFrom != "" {
+		if cond.Value != nil {
+			c.check.Add(s.path+".value_from", "stands beside value; give one of them")
+		}
+		return c.dynamic(cond, s, l)
+	}
+	if l.test = c.constant(cond, s, slot); l.test == nil {
+		return node{test: alwaysTrue}
+	}
+	if n, ok := needOf(cond, slot); ok {
+		return c.leafNode(l, n)
+	}
+	return c.leafNode(l)
+}
+
+// needOf tells the index which strings an equality or a membership asks for.
+func needOf(cond *Condition, slot int) (need, bool) {
+	switch v := cond.Value.(type) {
+	case string:
+		return need{slot, []string{v}}, cond.Operator == Equal
+	case []any:
+		out := make([]string, 0, len(v))
+		for _, e := range v {
+			text, ok := e.(string)
+			if !ok {
+				return need{}, false
+			}
+			out = append(out, text)
+		}
+		return need{slot, out}, cond.Operator == In
+	}
+	return need{}, false
+}
+
+// dynamic compiles a comparison whose right side is another attribute.
+func (c *compiler) dynamic(cond *Condition, s scope, l leaf) node {
+	other, slot := c.attribute(cond.ValueFrom, s, ".value_from"), l.slot
+	l.other = other
+	compare := binary(cond.Operator)
+	if compare == nil {
+		c.check.Add(s.path+".operator", "%q needs value, not value_from", cond.Operator)
+		return node{test: alwaysTrue}
+	}
+	l.test = func(in *Input) truth { return compare(&in.values[slot], &in.values[other]) }
+	return c.leafNode(l)
+}
+
+// binary returns the operators that can compare any two values, nil for others.
+func binary(op Operator) func(a, b *value) truth {
+	switch op {
+	case Equal:
+		return equalTo
+	case NotEqual:
+		return func(a, b *value) truth { return negate(equalTo(a, b)) }
+	case Less, LessOrEqual, Greater, GreaterOrEqual:
+		return ordered(op)
+	case In:
+		return memberOf
+	case NotIn:
+		return func(a, b *value) truth { return negate(memberOf(a, b)) }
+	case Contains:
+		return contains
+	case StartsWith:
+		return textual(strings.HasPrefix)
+	case EndsWith:
+		return textual(strings.HasSuffix)
+	default:
+		return nil
+	}
+}
+
+func ordered(op Operator) func(a, b *value) truth {
+	return func(a, b *value) truth {
+		sign, ok := order(a, b)
+		if !ok {
+			return isUnknown
+		}
+		switch op {
+		case Less:
+			return truthOf(sign < 0)
+		case LessOrEqual:
+			return truthOf(sign <= 0)
+		case Greater:
+			return truthOf(sign > 0)
+		default:
+			return truthOf(sign >= 0)
+		}
+	}
+}
+
+func textual(f func(s, part string) bool) func(a, b *value) truth {
+	return func(a, b *value) truth {
+		if a.kind != kindString || b.kind != kindString {
+			return isUnknown
+		}
+		return truthOf(f(a.str, b.str))
+	}
+}
+
+// constant compiles a comparison with a constant. It returns nil when the value
+// does not suit the operator, after saying so.
+func (c *compiler) constant(cond *Condition, s scope, slot int) test {
+	v := valueOf(cond.Value)
+	wrong := func(want string) test {
+		c.check.Add(s.path+".value", "is %s; %s needs %s", v.kind, cond.Operator, want)
+		return nil
+	}
+	switch cond.Operator {
+	case Equal, NotEqual:
+		if !v.scalar() {
+			return wrong("a string, a number or a boolean")
+		}
+		return equality(cond.Operator, slot, v)
+	case Less, LessOrEqual, Greater, GreaterOrEqual:
+		if v.kind != kindNumber && v.kind != kindString {
+			return wrong("a number or a string")
+		}
+		return withConstant(ordered(cond.Operator), slot, v)
+	case In, NotIn:
+		return c.membership(cond, s, slot, wrong)
+	case Contains:
+		if !v.scalar() {
+			return wrong("a string, a number or a boolean")
+		}
+		return withConstant(contains, slot, v)
+	case StartsWith, EndsWith:
+		if v.kind != kindString {
+			return wrong("a string")
+		}
+		return withConstant(binary(cond.Operator), slot, v)
+	case Matches, Exists, Between:
+		return c.special(cond, s, slot, wrong)
+	}
+	c.check.Add(s.path+".operator", "%q is not an operator; one of %v", cond.Operator, Operators())
+	return nil
+}
+
+func withConstant(f func(a, b *value) truth, slot int, v value) test {
+	return func(in *Input) truth { return f(&in.values[slot], &v) }
+}
+
+// equality is the commonest leaf, so strings get a closure of their own.
+func equality(op Operator, slot int, v value) test {
+	if v.kind != kindString {
+		return withConstant(binary(op), slot, v)
+	}
+	text, hit := v.str, truthOf(op == Equal)
+	return func(in *Input) truth {
+		at := &in.values[slot]
+		if at.kind != kindString {
+			return isUnknown
+		}
+		if at.str == text {
+			return hit
+		}
+		return negate(hit)
+	}
+}
+
+// membership compiles in and not_in over a constant list of one kind.
+func (c *compiler) membership(cond *Condition, s scope, slot int, wrong func(string) test) test {
+	list, ok := cond.Value.([]any)
+	if !ok {
+		return wrong("a list")
+	}
+	if len(list) > maxList || len(list) == 0 {
+		c.check.Add(s.path+".value", "has %d elements; 1 to %d are allowed", len(list), maxList)
+		return nil
+	}
+	of := valueOf(list[0]).kind
+	strs, nums := map[string]struct{}{}, map[float64]struct{}{}
+	for i, element := range list {
+		v := valueOf(element)
+		if !v.scalar() || v.kind != of {
+			c.check.Add(fmt.Sprintf("%s.value[%d]", s.path, i), "is %s; elements must be strings, numbers or booleans, all of one type", v.kind)
+			return nil
+		}
+		if of == kindString {
+			strs[v.str] = struct{}{}
+		} else {
+			nums[v.num] = struct{}{}
+		}
+	}
+	hit := truthOf(cond.Operator == In)
+	return func(in *Input) truth {
+		at := &in.values[slot]
+		if at.kind != of {
+			return isUnknown
+		}
+		found := false
+		if of == kindString {
+			_, found = strs[at.str]
+		} else {
+			_, found = nums[at.num]
+		}
+		if found {
+			return hit
+		}
+		return negate(hit)
+	}
+}
+
+// special compiles the operators whose right side is more than a value.
+func (c *compiler) special(cond *Condition, s scope, slot int, wrong func(string) test) test {
+	switch cond.Operator {
+	case Exists:
+		want, ok := true, true
+		if cond.Value != nil {
+			want, ok = cond.Value.(bool)
+		}
+		if !ok {
+			return wrong("true or false")
+		}
+		return func(in *Input) truth { return truthOf((in.values[slot].kind != kindMissing) == want) }
+	case Matches:
+		return c.pattern(cond, s, slot, wrong)
+	default:
+		return c.between(cond, s, slot, wrong)
+	}
+}
+
+func (c *compiler) pattern(cond *Condition, s scope, slot int, wrong func(string) test) test {
+	text, ok := cond.Value.(string)
+	if !ok {
+		return wrong("a regular expression (RE2)")
+	}
+	if len(text) > maxPattern {
+		c.check.Add(s.path+".value", "is longer than %d bytes", maxPattern)
+		return nil
+	}
+	re, err := regexp.Compile(text)
+	if err != nil {
+		c.check.Add(s.path+".value", "is not a regular expression: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return nil
+	}
+	return func(in *Input) truth {
+		if in.values[slot].kind != kindString {
+			return isUnknown
+		}
+		return truthOf(re.MatchString(in.values[slot].str))
+	}
+}
+
+func (c *compiler) between(cond *Condition, s scope, slot int, wrong func(string) test) test {
+	list, ok := cond.Value.([]any)
+	if !ok || len(list) != 2 {
+		return wrong("a list of two: the least and the greatest")
+	}
+	lo, hi := valueOf(list[0]), valueOf(list[1])
+	sign, ok := order(&lo, &hi)
+	if !ok {
+		return wrong("two numbers or two strings")
+	}
+	if sign > 0 {
+		c.check.Add(s.path+".value", "has its bounds in the wrong order")
+		return nil
+	}
+	return func(in *Input) truth {
+		at := &in.values[slot]
+		low, ok := order(at, &lo)
+		if !ok {
+			return isUnknown
+		}
+		high, _ := order(at, &hi)
+		return truthOf(low >= 0 && high <= 0)
+	}
+}
+
+func parseTime(v *value) (time.Time, bool) {
+	if v.kind != kindString {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(time.RFC3339, v.str)
+	return t, err == nil
+}

@@ -1,0 +1,312 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/usherhq/usher/internal/fault"
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// decoder turns a JSON tree into the structs of this package and records what
+// has the wrong shape. What the shapes mean is the compiler's to check.
+type decoder struct{ check *fault.Check }
+
+// object is a JSON object whose fields are taken out one by one; done reports
+// those that nobody took.
+type object struct {
+	d      *decoder
+	path   string
+	fields map[string]any
+	known  []string
+}
+
+func (d *decoder) object(v any, path string) *object {
+	fields, ok := v.(map[string]any)
+	if !ok {
+		d.check.Add(path, "is %s, must be an object", nameOf(v))
+	}
+	return &object{d: d, path: path, fields: fields}
+}
+
+func nameOf(v any) string {
+	if v == nil {
+		return "null"
+	}
+	val := valueOf(v)
+	return val.kind.String()
+}
+
+func (o *object) take(key string) (any, string, bool) {
+	o.known = append(o.known, key)
+	v, ok := o.fields[key]
+	return v, join(o.path, key), ok && v != nil
+}
+
+func (o *object) done() {
+	for _, key := range sortedKeys(o.fields) {
+		if !slices.Contains(o.known, key) {
+			o.d.check.Add(join(o.path, key), "is not a field here; one of %s", strings.Join(o.known, ", "))
+		}
+	}
+}
+
+func (o *object) text(key string) string {
+	v, path, ok := o.take(key)
+	if !ok {
+		return ""
+	}
+	s, isText := v.(string)
+	if !isText {
+		o.d.check.Add(path, "is %s, must be a string", nameOf(v))
+	}
+	return s
+}
+
+func (o *object) number(key string) float64 {
+	v, path, ok := o.take(key)
+	if !ok {
+		return 0
+	}
+	f, isNumber := v.(float64)
+	if !isNumber {
+		o.d.check.Add(path, "is %s, must be a number", nameOf(v))
+	}
+	return f
+}
+
+func (o *object) flag(key string, missing bool) bool {
+	v, path, ok := o.take(key)
+	if !ok {
+		return missing
+	}
+	b, isBool := v.(bool)
+	if !isBool {
+		o.d.check.Add(path, "is %s, must be true or false", nameOf(v))
+	}
+	return b
+}
+
+func (o *object) list(key string) ([]any, string) {
+	v, path, ok := o.take(key)
+	if !ok {
+		return nil, path
+	}
+	l, isList := v.([]any)
+	if !isList {
+		o.d.check.Add(path, "is %s, must be a list", nameOf(v))
+	}
+	return l, path
+}
+
+func (o *object) texts(key string) []string {
+	l, path := o.list(key)
+	var out []string
+	for i, v := range l {
+		s, ok := v.(string)
+		if !ok {
+			o.d.check.Add(fmt.Sprintf("%s[%d]", path, i), "is %s, must be a string", nameOf(v))
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+const maxText = 4000
+
+func (d *decoder) policy(tree any) *Policy {
+	o := d.object(tree, "")
+	p := &Policy{
+		Name: o.text("name"), DisplayName: o.text("display_name"), Description: o.text("description"),
+		Enabled: o.flag("enabled", true), Rank: o.number("rank"),
+	}
+	checkName(p.Name, d.check)
+	if len(p.DisplayName) > maxText || len(p.Description) > maxText {
+		d.check.Add("description", "or display_name is longer than %d bytes", maxText)
+	}
+	if v, path, ok := o.take("when"); ok {
+		p.When = d.condition(v, path)
+	}
+	if v, path, ok := o.take("effect"); ok {
+		p.Effect = d.effect(v, path)
+	}
+	o.done()
+	return p
+}
+
+// condition returns nil for one without any restriction.
+func (d *decoder) condition(v any, path string) *Condition {
+	o := d.object(v, path)
+	c, forms := &Condition{}, []string{}
+	for _, form := range []string{"all", "any", "not", "time", "cel", "attribute"} {
+		if v, _, ok := o.take(form); ok && v != nil {
+			forms = append(forms, form)
+		}
+	}
+	if len(forms) > 1 {
+		d.check.Add(path, "is %s at once; a condition is one of them", strings.Join(forms, " and "))
+		return nil
+	}
+	if len(forms) == 0 {
+		o.known = append(o.known, "operator", "value", "value_from")
+		if len(o.fields) > 0 {
+			d.check.Add(path, "has none of all, any, not, time, cel, attribute")
+		}
+		o.done()
+		return nil
+	}
+	d.form(c, o, forms[0])
+	o.done()
+	if forms[0] == "all" && len(c.All) == 0 {
+		return nil
+	}
+	return c
+}
+
+func (d *decoder) form(c *Condition, o *object, form string) {
+	switch form {
+	case "all":
+		c.All = d.conditions(o, form)
+	case "any":
+		c.Any = d.conditions(o, form)
+		if len(c.Any) == 0 {
+			d.check.Add(join(o.path, form), "is empty and could never match")
+		}
+	case "not":
+		v, path, _ := o.take(form)
+		if c.Not = d.condition(v, path); c.Not == nil {
+			c.Not = &Condition{}
+		}
+	case "time":
+		v, path, _ := o.take(form)
+		c.Time = d.window(v, path)
+	case "cel":
+		c.CEL = o.text(form)
+		if strings.TrimSpace(c.CEL) == "" {
+			d.check.Add(join(o.path, form), "is empty")
+			c.CEL = ""
+		}
+	case "attribute":
+		d.comparison(c, o)
+	}
+}
+
+func (d *decoder) conditions(o *object, key string) []*Condition {
+	list, path := o.list(key)
+	out := make([]*Condition, 0, len(list))
+	for i, v := range list {
+		c := d.condition(v, fmt.Sprintf("%s[%d]", path, i))
+		if c == nil {
+			c = &Condition{}
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func (d *decoder) window(v any, path string) *Window {
+	o := d.object(v, path)
+	w := &Window{From: o.text("from"), To: o.text("to"), Zone: o.text("zone"), Attribute: o.text("attribute")}
+	if days := o.texts("days"); len(days) > 0 {
+		w.Days = canonicalDays(days)
+	}
+	o.done()
+	return w
+}
+
+func (d *decoder) comparison(c *Condition, o *object) {
+	c.Attribute = strings.TrimSpace(o.text("attribute"))
+	if c.Attribute == "" {
+		d.check.Add(join(o.path, "attribute"), "is empty")
+	}
+	operator := o.text("operator")
+	op, ok := ParseOperator(operator)
+	if !ok && operator != "" {
+		d.check.Add(join(o.path, "operator"), "%q is not an operator; one of %v", operator, Operators())
+		op = Exists // keep going, there may be more faults
+		o.take("value")
+		o.take("value_from")
+		c.Operator = op
+		return
+	}
+	c.Operator = op
+	c.ValueFrom = o.text("value_from")
+	v, path, given := o.take("value")
+	if text, isText := v.(string); isText && c.ValueFrom == "" {
+		// {"value": "{{name}}"} is how other systems write value_from.
+		if t := parseTemplate(text); len(t) == 1 && t[0].attribute != "" {
+			c.ValueFrom = t[0].attribute
+			return
+		}
+	}
+	c.Value = v
+	if !given && c.ValueFrom == "" && op != Exists && operator != "" {
+		d.check.Add(path, "is missing; give value or value_from")
+		c.Operator = Exists
+	}
+	if op == Exists && c.Value == nil {
+		c.Value = true
+	}
+}
+
+func (d *decoder) effect(v any, path string) Effect {
+	o := d.object(v, path)
+	var e Effect
+	if v, at, ok := o.take("fixed"); ok {
+		f := d.object(v, at)
+		e.Fixed = &Fixed{Actions: d.actions(f, "actions")}
+		f.done()
+	}
+	if v, at, ok := o.take("deny"); ok {
+		f := d.object(v, at)
+		e.Deny = &Deny{Targets: f.texts("targets"), Where: d.where(f)}
+		f.done()
+	}
+	if v, at, ok := o.take("rank"); ok {
+		f := d.object(v, at)
+		e.Rank = &Rank{
+			Objective: f.text("objective"), Targets: f.texts("targets"), Where: d.where(f),
+			Levers: d.levers(f), Actions: d.actions(f, "actions"),
+		}
+		f.done()
+	}
+	o.done()
+	return e
+}
+
+func (d *decoder) where(o *object) *Condition {
+	v, path, ok := o.take("where")
+	if !ok {
+		return nil
+	}
+	return d.condition(v, path)
+}
+
+func (d *decoder) levers(o *object) map[string]float64 {
+	v, path, ok := o.take("levers")
+	if !ok {
+		return nil
+	}
+	f := d.object(v, path)
+	out := map[string]float64{}
+	for _, key := range sortedKeys(f.fields) {
+		out[key] = f.number(key)
+	}
+	return out
+}
+
+func (d *decoder) actions(o *object, key string) []event.Action {
+	list, path := o.list(key)
+	out := make([]event.Action, 0, len(list))
+	for i, v := range list {
+		a := d.object(v, fmt.Sprintf("%s[%d]", path, i))
+		action := event.Action{Type: a.text("type"), Target: a.text("target")}
+		if p, at, ok := a.take("payload"); ok {
+			action.Payload = d.object(p, at).fields
+		}
+		a.done()
+		out = append(out, action)
+	}
+	return out
+}

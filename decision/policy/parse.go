@@ -1,0 +1,156 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+
+	"github.com/usherhq/usher/internal/fault"
+)
+
+func newCheck() fault.Check { return fault.Check{} }
+
+// Parse reads one policy document and checks all of it, expressions, patterns
+// and time zones included. The error is an Invalid *fault.Error that names every
+// fault with its path, such as when.all[0].operator. Operators may be spelled as
+// [ParseOperator] allows; the result is in canonical form.
+func Parse(data []byte) (*Policy, error) {
+	return parse(data, func(d *decoder, tree any) *Policy { return d.policy(tree) }, "policy is not valid")
+}
+
+func parseEffect(data []byte) (*Policy, error) {
+	return parse(data, func(d *decoder, tree any) *Policy {
+		p := &Policy{Enabled: true}
+		p.Effect = d.effect(tree, "effect")
+		return p
+	}, "effect is not valid")
+}
+
+func parse(data []byte, read func(*decoder, any) *Policy, message string) (*Policy, error) {
+	c := newCompiler()
+	if len(data) > maxDocument {
+		c.check.Add("", "the document has %d bytes; the limit is %d", len(data), maxDocument)
+		return nil, c.check.Err(message)
+	}
+	d := &decoder{check: &c.check}
+	tree, err := readTree(data, &c.check)
+	if err != nil {
+		c.check.Add("", "is not JSON: %s", err)
+		return nil, c.check.Err(message)
+	}
+	p := read(d, tree)
+	c.rule(p)
+	if err := c.check.Err(message); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Check reports every fault of a policy that was built in Go rather than parsed.
+func (p *Policy) Check() error {
+	c := newCompiler()
+	checkName(p.Name, &c.check)
+	c.rule(p)
+	return c.check.Err("policy is not valid")
+}
+
+// namePattern is that of resource names: short, safe in URLs and scopes.
+const namePattern = `^[a-z0-9][a-z0-9_.-]{0,62}$`
+
+func checkName(name string, check *fault.Check) {
+	if ok, _ := regexp.MatchString(namePattern, name); !ok && name != "" {
+		check.Add("name", "%q must be 1 to 63 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit", name)
+	}
+}
+
+// ValidName reports whether name can be a policy's.
+func ValidName(name string) bool {
+	ok, _ := regexp.MatchString(namePattern, name)
+	return ok
+}
+
+// readTree decodes JSON into maps, slices and scalars. Unlike json.Unmarshal it
+// reports a key that stands twice: the condition that would be lost might be
+// the one that matters.
+func readTree(data []byte, check *fault.Check) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	r := treeReader{dec: dec, check: check}
+	tree, err := r.value("", 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the document")
+	}
+	return tree, nil
+}
+
+type treeReader struct {
+	dec   *json.Decoder
+	check *fault.Check
+}
+
+// maxNesting bounds recursion; conditions have their own, lower limit.
+const maxNesting = 64
+
+func (r *treeReader) value(path string, depth int) (any, error) {
+	if depth > maxNesting {
+		return nil, fmt.Errorf("nested more than %d deep", maxNesting)
+	}
+	token, err := r.dec.Token()
+	if err != nil {
+		return nil, fmt.Errorf("at byte %d: %w", r.dec.InputOffset(), err)
+	}
+	switch token {
+	case json.Delim('{'):
+		return r.object(path, depth)
+	case json.Delim('['):
+		return r.array(path, depth)
+	}
+	return token, nil
+}
+
+func (r *treeReader) object(path string, depth int) (any, error) {
+	out := map[string]any{}
+	for r.dec.More() {
+		token, err := r.dec.Token()
+		if err != nil {
+			return nil, fmt.Errorf("at byte %d: %w", r.dec.InputOffset(), err)
+		}
+		key, _ := token.(string)
+		at := join(path, key)
+		v, err := r.value(at, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := out[key]; twice {
+			r.check.Add(at, "stands twice")
+		}
+		out[key] = v
+	}
+	_, err := r.dec.Token()
+	return out, err
+}
+
+func (r *treeReader) array(path string, depth int) (any, error) {
+	out := []any{}
+	for r.dec.More() {
+		v, err := r.value(fmt.Sprintf("%s[%d]", path, len(out)), depth+1)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	_, err := r.dec.Token()
+	return out, err
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}

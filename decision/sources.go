@@ -1,0 +1,112 @@
+package decision
+
+import (
+	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/model"
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// Request is one question: what next in this conversation?
+type Request struct {
+	Account string
+	// RequestID seeds every draw and makes a retry get the same answer. The
+	// engine makes one up when it is empty.
+	RequestID                                        string
+	ConversationID, ConsumerID, VisitorID, SessionID string
+	Channel, Intent                                  string
+	// Attributes holds strings, numbers, booleans, lists and nested objects.
+	Attributes map[string]any
+	// Candidates are the actions to choose from; only Action and Attributes are
+	// read. A candidate without a type is a TRANSFER_TO_SKILL.
+	Candidates []event.Candidate
+	// Baseline is what the caller would do by itself.
+	Baseline *event.Action
+	// MaxActions bounds the answer; 0 means [DefaultMaxActions].
+	MaxActions int
+	// DryRun marks a question that is not to be recorded; the engine answers it
+	// like any other.
+	DryRun bool
+	// Explain asks for every policy's trace and every candidate's factors,
+	// however long the lists are.
+	Explain bool
+	// Labels are carried into the record.
+	Labels map[string]string
+}
+
+// PolicySource gives the compiled policies of an account: immutable, from
+// memory, never nil for a known account. decision/policystore is one.
+type PolicySource interface {
+	Policies(account string) *policy.Set
+}
+
+// ModelSource gives the live model of an account, nil when there is none.
+// *model.Registry is one.
+type ModelSource interface {
+	Current(account string) *model.Model
+}
+
+// ControlSource gives what people set for an account, from memory and without a
+// lock. decision/control is one.
+type ControlSource interface {
+	// Account returns the account, false when there is no such account.
+	Account(account string) (Account, bool)
+	// Mode returns the mode set for exactly this scope ("account",
+	// "policy:<name>"), false when none is set.
+	Mode(account, scope string) (Mode, bool)
+}
+
+// SkillSource gives the live state of a skill, from memory.
+type SkillSource interface {
+	Skill(account, skill string) (event.Skill, bool)
+}
+
+// Account is what the engine needs to know of an account.
+type Account struct {
+	// Default is the compiled default effect, made by [policy.CompileEffect];
+	// nil ranks whatever the caller offers.
+	Default *policy.Set
+}
+
+// ModeKind says how far a scope is in the model's hands.
+type ModeKind string
+
+// The rungs of the ladder.
+const (
+	ModeOff     ModeKind = "OFF"     // no scoring; policy answers
+	ModeShadow  ModeKind = "SHADOW"  // scored and recorded; policy answers
+	ModeCompare ModeKind = "COMPARE" // a share of conversations is the model's
+	ModeHoldout ModeKind = "HOLDOUT" // a share of conversations stays with policy
+	ModeOn      ModeKind = "ON"      // the model ranks what policy allows
+)
+
+// Valid reports whether k is one of the rungs.
+func (k ModeKind) Valid() bool {
+	switch k {
+	case ModeOff, ModeShadow, ModeCompare, ModeHoldout, ModeOn:
+		return true
+	}
+	return false
+}
+
+// Mode is the setting of one scope.
+type Mode struct {
+	Kind ModeKind
+	// Share is, for COMPARE, the share of conversations the model decides and,
+	// for HOLDOUT, the share that stays with policy; 0 to 1.
+	Share float64
+	// Exploration is the share of decisions spread evenly over the eligible
+	// candidates while the model decides, 0 to 1; nil means the default. 0 turns
+	// every draw off.
+	Exploration *float64
+	// Objective names what the model optimises; "default" when empty.
+	Objective string
+}
+
+// Scopes of a mode.
+const (
+	ScopeAccount      = "account"
+	ScopePolicyPrefix = "policy:"
+)
+
+// FreshMode is that of an account where nobody set one: watch, do not touch.
+func FreshMode() Mode { return Mode{Kind: ModeShadow} }
