@@ -110,11 +110,12 @@ func usersXML(host string, writer, reader User) string {
 func limits() string {
 	const (
 		seconds = "60"
+		most    = "300" // the driver asks for its own deadline plus five seconds
 		memory  = "2147483648"
 		threads = "4"
 	)
 	return "<log_queries>0</log_queries><max_execution_time>" + seconds + "</max_execution_time><max_memory_usage>" + memory +
-		"</max_memory_usage><max_threads>" + threads + "</max_threads><constraints><max_execution_time><min>1</min><max>" + seconds +
+		"</max_memory_usage><max_threads>" + threads + "</max_threads><constraints><max_execution_time><min>1</min><max>" + most +
 		"</max></max_execution_time><max_memory_usage><min>1</min><max>" + memory + "</max></max_memory_usage></constraints>"
 }
 

@@ -1,0 +1,2 @@
+{{drop "model_artifacts"}}
+{{drop "model_cards"}}

@@ -1,0 +1,3 @@
+{{dropView "decision_outcomes"}}
+{{dropView "attributed_outcomes"}}
+{{dropView "objectives"}}
