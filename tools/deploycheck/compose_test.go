@@ -181,9 +181,9 @@ func check(t *testing.T, name string, env, args []string) {
 // binary is the program under test, absolute.
 func binary(t *testing.T) string {
 	t.Helper()
-	path, err := filepath.Abs(os.Getenv("USHER_BIN"))
+	path, err := filepath.Abs(os.Getenv("PROGRAM"))
 	if info, statErr := os.Stat(path); err != nil || statErr != nil || info.IsDir() {
-		t.Fatalf("USHER_BIN %q must name a built usher; make modtest sets it", os.Getenv("USHER_BIN"))
+		t.Fatalf("PROGRAM %q must name a built usher; make modtest sets it", os.Getenv("PROGRAM"))
 	}
 	return path
 }

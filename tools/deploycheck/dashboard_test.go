@@ -138,8 +138,8 @@ func expandMacros(sql string) string {
 // ClickHouse over HTTP, as Grafana and people do.
 func warehouse(t *testing.T) func(sql string) (string, error) {
 	t.Helper()
-	free := "127.0.0.1:0"
-	cmd := exec.Command(binary(t), "up", "--ready-json", "--data-dir", t.TempDir(), "--http-addr", free, "--grpc-addr", free,
+	free, data := "127.0.0.1:0", t.TempDir()
+	cmd := exec.Command(binary(t), "up", "--ready-json", "--data-dir", data, "--http-addr", free, "--grpc-addr", free,
 		"--admin-addr", free, "--kafka-addr", free, "--clickhouse-addr", free, "--clickhouse-http-addr", free, "--log-level", "warn")
 	cmd.Dir = "../.." // the engine is found beside the sources
 	cmd.Stderr = os.Stderr
@@ -172,15 +172,20 @@ func warehouse(t *testing.T) func(sql string) (string, error) {
 		t.Fatal("usher up ended before it was ready")
 	}
 	go func() { _, _ = io.Copy(io.Discard, out) }()
-	return func(sql string) (string, error) { return query(t, ready.HTTP, sql) }
+	secret := strings.TrimSpace(read(t, filepath.Join(data, "clickhouse", "usher_reader.password")))
+	door := url.URL{Scheme: "http", Host: ready.HTTP}
+	return func(sql string) (string, error) { return query(t, &door, secret, sql) }
 }
 
-func query(t *testing.T, addr, sql string) (string, error) {
+func query(t *testing.T, door *url.URL, secret, sql string) (string, error) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, (&url.URL{Scheme: "http", Host: addr}).String(), strings.NewReader(sql))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, door.String(), strings.NewReader(sql))
 	if err != nil {
 		return "", err
 	}
+	// The user that Grafana is: it may read and nothing else.
+	req.Header.Set("X-ClickHouse-User", "usher_reader")
+	req.Header.Set("X-ClickHouse-Key", secret)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return "", err

@@ -5,5 +5,5 @@
 // the program's own migrations create.
 //
 // It is a module of its own so that the compose loader stays out of the product.
-// The tests need USHER_BIN, the path of a built usher.
+// The tests need PROGRAM, the path of a built usher.
 package deploycheck
