@@ -46,6 +46,9 @@ func newNode(ctx context.Context, cfg *config.Config, role Role, opts Options) (
 		cfg: cfg, role: role, opts: opts, log: opts.Log,
 		reg: telemetry.Registry(opts.Version), ready: make(chan struct{}),
 	}
+	if err := checkReal(cfg, role); err != nil {
+		return nil, nil, err
+	}
 	unlock, err := lockFolder(cfg.DataDir, string(role), opts.Now())
 	if err != nil {
 		return nil, nil, err

@@ -63,6 +63,10 @@ type ClickHouse struct {
 	HTTPAddr    string  `koanf:"http_addr" flag:"clickhouse-http-addr" doc:"address of the embedded engine's HTTP interface, host:port"`
 	DSN         string  `koanf:"dsn" flag:"clickhouse-dsn" secret:"true" doc:"a running server, clickhouse://user:password@host:9000/usher; empty uses the embedded engine"`
 	Lib         string  `koanf:"lib" flag:"clickhouse-lib" doc:"path of libchdb for the embedded engine; empty looks in deploy/engine and the cache folder"`
+	Cluster     string  `koanf:"cluster" doc:"cluster of a replicated installation; empty means one machine"`
+	EventDays   int     `koanf:"event_days" doc:"days to keep decisions, outcomes and dead letters, from the time they were stored"`
+	SkillDays   int     `koanf:"skill_days" doc:"days to keep reports of live skill state"`
+	RollupDays  int     `koanf:"rollup_days" doc:"days to keep roll-ups"`
 	MemoryRatio float64 `koanf:"memory_ratio" doc:"share of the machine's memory that the embedded engine may use, 0 to 1"`
 }
 
@@ -102,7 +106,7 @@ func Default() Config {
 		GRPC:       GRPC{Addr: "127.0.0.1:9090"},
 		Admin:      Admin{Addr: "127.0.0.1:9091"},
 		Kafka:      Kafka{Addr: "127.0.0.1:9092", Partitions: 4},
-		ClickHouse: ClickHouse{Addr: "127.0.0.1:9000", HTTPAddr: "127.0.0.1:8123", MemoryRatio: 0.4},
+		ClickHouse: ClickHouse{Addr: "127.0.0.1:9000", HTTPAddr: "127.0.0.1:8123", EventDays: 400, SkillDays: 30, RollupDays: 1830, MemoryRatio: 0.4},
 		Pipeline:   Pipeline{BatchRows: 20_000, BatchAge: time.Second, Group: "usher-ingest"},
 		Training:   Training{Interval: time.Hour, Poll: 5 * time.Second, MinRows: 200, NewRows: 1000, AutoPromote: true},
 		Log:        Log{Level: "info", Format: "text"},
@@ -154,6 +158,9 @@ func (c *Config) validateNumbers(check *fault.Check) {
 	}{
 		{"kafka.partitions", c.Kafka.Partitions, 1},
 		{"kafka.replication", c.Kafka.Replication, 0},
+		{"clickhouse.event_days", c.ClickHouse.EventDays, 1},
+		{"clickhouse.skill_days", c.ClickHouse.SkillDays, 1},
+		{"clickhouse.rollup_days", c.ClickHouse.RollupDays, 1},
 		{"pipeline.batch_rows", c.Pipeline.BatchRows, 1},
 		{"training.min_rows", c.Training.MinRows, 1},
 		{"training.new_rows", c.Training.NewRows, 1},

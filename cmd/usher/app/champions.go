@@ -1,0 +1,203 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/usherhq/usher/internal/fault"
+	"github.com/usherhq/usher/model"
+	"github.com/usherhq/usher/pipeline/configlog"
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// championName is the resource that says which model of an account is live.
+const championName = "champion"
+
+// champion is the document of that resource.
+type champion struct {
+	Version  string `json:"version"`
+	Previous string `json:"previous,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// artifactSource brings the bytes of a model, verified by model.Decode later on.
+type artifactSource interface {
+	Artifact(ctx context.Context, account, version string) ([]byte, error)
+}
+
+// champions keeps the registry of live models in step with the config log. While
+// a model cannot be had, the one before it stays live, or policy alone decides.
+type champions struct {
+	store    *configlog.Store
+	source   artifactSource
+	registry *model.Registry
+	log      *slog.Logger
+	ready    chan struct{} // closes after the first look at every account
+}
+
+// championRetry is the pause before a model that could not be had is asked for again.
+const championRetry = time.Second
+
+// Run follows the log until ctx ends.
+func (c *champions) Run(ctx context.Context) error {
+	for first := true; ; first = false {
+		changed := c.store.Changed()
+		err := c.sync(ctx)
+		if first {
+			close(c.ready)
+		}
+		var retry <-chan time.Time
+		if err != nil && ctx.Err() == nil {
+			c.log.WarnContext(ctx, "a promoted model cannot be loaded, the one before it stays live", "error", err)
+			timer := time.NewTimer(championRetry)
+			defer timer.Stop()
+			retry = timer.C
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-retry:
+		}
+	}
+}
+
+// sync makes each account's champion live. One that fails does not hold up the
+// others.
+func (c *champions) sync(ctx context.Context) error {
+	st := c.store.State()
+	var errs []error
+	for _, account := range st.Accounts() {
+		if err := c.syncAccount(ctx, st, account); err != nil {
+			errs = append(errs, fmt.Errorf("account %q: %w", account, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *champions) syncAccount(ctx context.Context, st *configlog.State, account string) error {
+	current, err := championOf(st, account)
+	if err != nil {
+		return err
+	}
+	live := c.registry.Current(account)
+	if current.Version == "" {
+		if live != nil {
+			c.registry.Swap(account, nil)
+			c.log.InfoContext(ctx, "no model is live any more", "account", account)
+		}
+		return nil
+	}
+	if live != nil && live.Version() == current.Version {
+		return nil
+	}
+	if kept := c.registry.Previous(account); kept != nil && kept.Version() == current.Version {
+		c.registry.Rollback(account) // still warm
+		return nil
+	}
+	data, err := c.source.Artifact(ctx, account, current.Version)
+	if err != nil {
+		return fmt.Errorf("fetch model %q: %w", current.Version, err)
+	}
+	m, err := model.Decode(data)
+	if err != nil {
+		return fmt.Errorf("read model %q: %w", current.Version, err)
+	}
+	if m.Version() != current.Version {
+		return fmt.Errorf("model %q says it is %q", current.Version, m.Version())
+	}
+	c.registry.Swap(account, m)
+	c.log.InfoContext(ctx, "model is live", "account", account, "model", current.Version, "reason", current.Reason)
+	return nil
+}
+
+// championOf reads the pointer; the zero value means that no model is live.
+func championOf(st *configlog.State, account string) (champion, error) {
+	r, ok := st.Get(account, configlog.KindModel, championName)
+	if !ok {
+		return champion{}, nil
+	}
+	var c champion
+	if err := json.Unmarshal(r.Value, &c); err != nil {
+		return champion{}, fmt.Errorf("read which model is live: %w", err)
+	}
+	return c, nil
+}
+
+// promoter makes a trained model the champion by a record of the config log.
+type promoter struct {
+	store  *configlog.Store
+	author string
+}
+
+// Promote writes the pointer. Somebody who changes it meanwhile wins: the trainer
+// asks again at its next refit.
+func (p promoter) Promote(ctx context.Context, account, version, reason string) error {
+	st := p.store.State()
+	current, err := championOf(st, account)
+	if err != nil {
+		return err
+	}
+	if current.Version == version {
+		return nil
+	}
+	value, err := json.Marshal(champion{Version: version, Previous: current.Version, Reason: reason})
+	if err != nil {
+		return fmt.Errorf("promote model %q: %w", version, err)
+	}
+	r, _ := st.Get(account, configlog.KindModel, championName)
+	_, err = p.store.Write(ctx, event.ConfigChange{
+		Account: account, Kind: configlog.KindModel, Name: championName, Base: r.Revision,
+		Value: value, Author: p.author, Reason: reason,
+	})
+	if err != nil {
+		return fmt.Errorf("promote model %q of account %q: %w", version, account, err)
+	}
+	return nil
+}
+
+// artifactCache keeps artifacts in a folder, so that a process that starts while
+// the warehouse is away has its models.
+type artifactCache struct {
+	dir    string
+	source artifactSource
+}
+
+// Artifact answers from the folder, else from the source. Damaged files are
+// fetched again.
+func (a artifactCache) Artifact(ctx context.Context, account, version string) ([]byte, error) {
+	path := filepath.Join(a.dir, url.PathEscape(account), url.PathEscape(version)+".model")
+	kept, err := os.ReadFile(path)
+	if err == nil {
+		if _, err := model.Decode(kept); err == nil {
+			return kept, nil
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read cached model: %w", err)
+	}
+	data, err := a.source.Artifact(ctx, account, version)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) == 0 {
+		return nil, fault.New(fault.NotFound, "NOT_FOUND", "model %q has no artifact", version)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("cache model: %w", err)
+	}
+	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
+		return nil, fmt.Errorf("cache model: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return nil, fmt.Errorf("cache model: %w", err)
+	}
+	return data, nil
+}
