@@ -141,9 +141,9 @@ func (c Config) settings() map[string]string {
 		"max_insert_block_size":                              "1048449",
 		// One row per event in every answer, merged or not yet.
 		"do_not_merge_across_partitions_select_final": "1",
-		"join_use_nulls":                              "0",
-		"session_timezone":                            "UTC",
-		"date_time_input_format":                      "best_effort",
+		"join_use_nulls":         "0",
+		"session_timezone":       "UTC",
+		"date_time_input_format": "best_effort",
 	}
 	if c.Cluster != "" {
 		s["distributed_foreground_insert"] = "1"

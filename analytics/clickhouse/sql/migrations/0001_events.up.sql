@@ -182,9 +182,9 @@ SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, {{window}};
     first_offset Int64,
     last_offset Int64,
     rows UInt64,
-    written_at DateTime64(3, 'UTC')
+    written_at DateTime64(6, 'UTC')
 )
-ENGINE = {{engine "ReplacingMergeTree" "last_offset"}}
+ENGINE = {{engine "ReplacingMergeTree" "written_at"}}
 ORDER BY (topic, partition)
 SETTINGS index_granularity = 8192, {{window}};
 

@@ -1,0 +1,263 @@
+package clickhouse
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/usherhq/usher/pipeline"
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// place is where an event stood on the log and what identifies it.
+type place struct {
+	identity   string // account, source and id joined by NUL
+	key        uint64 // xxHash64 of identity
+	partition  int32
+	offset     int64
+	brokerTime time.Time
+	ingestedAt time.Time
+}
+
+func (p *place) at() *place { return p }
+
+// identify joins the parts that name one event.
+func identify(account, source, id string) string { return account + "\x00" + source + "\x00" + id }
+
+func keyOf(identity string) uint64 { return xxhash.Sum64String(identity) }
+
+// The rows of the tables: an event, its place, and what is derived for its columns.
+type (
+	decisionRow struct {
+		place
+		*event.Decision
+		attributes attributes
+		arm        attributes // of the chosen candidate
+		chosenType string
+		record     string
+	}
+	outcomeRow struct {
+		place
+		*event.Outcome
+	}
+	skillRow struct {
+		place
+		*event.SkillState
+	}
+	configRow struct {
+		place
+		*event.ConfigChange
+	}
+	deadRow struct {
+		place
+		*event.DeadLetter
+	}
+)
+
+// sortedKeys lists a map's keys in order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// bySkill takes one value of each skill, in the order of sortedKeys.
+func bySkill[V any](skills map[string]event.Skill, value func(event.Skill) V) []V {
+	out := make([]V, 0, len(skills))
+	for _, name := range sortedKeys(skills) {
+		out = append(out, value(skills[name]))
+	}
+	return out
+}
+
+// attributes are a map of values by the column that holds their type.
+type attributes struct {
+	text   map[string]string
+	number map[string]float64
+	bool   map[string]bool
+	list   map[string][]string
+}
+
+// split sorts values by type. Documents inside documents stay in the record only.
+func split(values map[string]any) attributes {
+	var a attributes
+	for name, value := range values {
+		switch v := value.(type) {
+		case string:
+			put(&a.text, name, v)
+		case float64:
+			put(&a.number, name, v)
+		case int:
+			put(&a.number, name, float64(v))
+		case int64:
+			put(&a.number, name, float64(v))
+		case bool:
+			put(&a.bool, name, v)
+		case []string:
+			put(&a.list, name, v)
+		case []any:
+			put(&a.list, name, texts(v))
+		}
+	}
+	return a
+}
+
+func put[V any](m *map[string]V, name string, value V) {
+	if *m == nil {
+		*m = make(map[string]V)
+	}
+	(*m)[name] = value
+}
+
+// texts renders a list's elements: strings as they are, others as JSON.
+func texts(list []any) []string {
+	out := make([]string, len(list))
+	for i, value := range list {
+		if s, ok := value.(string); ok {
+			out[i] = s
+			continue
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			text = fmt.Append(nil, value)
+		}
+		out[i] = string(text)
+	}
+	return out
+}
+
+// shelf gathers the rows of one block by table. What cannot be stored becomes a
+// dead letter here: one bad value would poison the whole insert.
+type shelf struct {
+	block     *pipeline.Block
+	now       time.Time
+	decisions []decisionRow
+	outcomes  []outcomeRow
+	skills    []skillRow
+	config    []configRow
+	dead      []deadRow
+}
+
+func newShelf(b *pipeline.Block, now time.Time) *shelf {
+	s := &shelf{block: b, now: now.UTC()}
+	for i := range b.Decisions {
+		s.addDecision(&b.Decisions[i])
+	}
+	for i := range b.Outcomes {
+		e := &b.Outcomes[i]
+		o := e.Value
+		if s.sound(e.Offset, e.Time, o.Account, o, timeFault("time", o.Time), numberFault("value", o.Value)) {
+			s.outcomes = append(s.outcomes, outcomeRow{s.place(identify(o.Account, o.Source, o.ID), e.Offset, e.Time), o})
+		}
+	}
+	for i := range b.Skills {
+		e := &b.Skills[i]
+		k := e.Value
+		if s.sound(e.Offset, e.Time, k.Account, k, timeFault("state.at", k.State.At), numberFault("state.load", k.State.Load),
+			numberFault("state.wait_avg_seconds", k.State.WaitSeconds)) {
+			s.skills = append(s.skills, skillRow{s.place(identify(k.Account, k.Source, k.ID), e.Offset, e.Time), k})
+		}
+	}
+	for i := range b.Config {
+		e := &b.Config[i]
+		c := e.Value
+		if s.sound(e.Offset, e.Time, c.Account, c, timeFault("time", c.Time)) {
+			s.config = append(s.config, configRow{s.place(identify(c.Account, c.Kind, c.ID), e.Offset, e.Time), c})
+		}
+	}
+	for i := range b.Dead {
+		s.addDead(&b.Dead[i])
+	}
+	return s
+}
+
+func (s *shelf) addDecision(e *pipeline.Stored[event.Decision]) {
+	d := e.Value
+	record, err := json.Marshal(d)
+	var recordFault *violation
+	if err != nil {
+		recordFault = &violation{"record", err.Error()}
+	}
+	if !s.sound(e.Offset, e.Time, d.Account, d, timeFault("time", d.Time), numberFault("propensity", d.Propensity), recordFault) {
+		return
+	}
+	row := decisionRow{
+		place:    s.place(identify(d.Account, "", d.ID), e.Offset, e.Time),
+		Decision: d, attributes: split(d.Attributes), record: string(record),
+	}
+	if len(d.Actions) > 0 {
+		row.chosenType = d.Actions[0].Type
+	}
+	for i := range d.Candidates {
+		if d.Candidates[i].Key() == d.Chosen {
+			row.arm = split(d.Candidates[i].Attributes)
+			break
+		}
+	}
+	s.decisions = append(s.decisions, row)
+}
+
+func (s *shelf) addDead(d *event.DeadLetter) {
+	at := d.Time.UTC()
+	if timeFault("time", at) != nil {
+		at = time.UnixMilli(0).UTC() // the same at every repetition
+	}
+	copied := *d
+	copied.Time = at
+	// A topic that is made anew counts from 0 again: the time tells the two apart.
+	id := fmt.Sprintf("%d\x00%d\x00%d", d.Partition, d.Offset, at.UnixMilli())
+	s.dead = append(s.dead, deadRow{s.place(identify(d.Account, d.Topic, id), d.Offset, at), &copied})
+}
+
+// sound tells whether an event has no fault; a faulty one becomes a dead letter.
+func (s *shelf) sound(offset int64, brokerTime time.Time, account string, value any, faults ...*violation) bool {
+	for _, f := range faults {
+		if f == nil {
+			continue
+		}
+		// A value that JSON cannot hold is described by its Go form.
+		text, err := json.Marshal(value)
+		if err != nil {
+			text = fmt.Appendf(nil, "%+v", value)
+		}
+		s.addDead(&event.DeadLetter{
+			Account: account, Topic: s.block.Topic, Partition: s.block.Partition, Offset: offset, Time: brokerTime,
+			Reason: ReasonUnstorable, Field: f.field, Detail: f.description, Value: text,
+		})
+		return false
+	}
+	return true
+}
+
+// ReasonUnstorable marks dead letters of events that were sound on the log but do
+// not fit the tables.
+const ReasonUnstorable = "UNSTORABLE"
+
+func (s *shelf) place(identity string, offset int64, brokerTime time.Time) place {
+	if timeFault("", brokerTime) != nil {
+		brokerTime = s.now
+	}
+	return place{
+		identity: identity, key: keyOf(identity), partition: int32(s.block.Partition), //nolint:gosec // partitions are few
+		offset: offset, brokerTime: brokerTime.UTC(), ingestedAt: s.now,
+	}
+}
+
+// timeFault reports a time that DateTime64 cannot hold.
+func timeFault(field string, t time.Time) *violation {
+	if y := t.Year(); y < 1970 || y > 2200 {
+		return &violation{field, fmt.Sprintf("%v is outside of the years 1970 to 2200", t)}
+	}
+	return nil
+}
+
+func numberFault(field string, n float64) *violation {
+	if math.IsNaN(n) || math.IsInf(n, 0) {
+		return &violation{field, fmt.Sprintf("%v is not a finite number", n)}
+	}
+	return nil
+}
+
+// violation is one value that does not fit its column.
+type violation struct{ field, description string }
