@@ -74,7 +74,9 @@ type Gate struct {
 
 // NewGate returns a gate without trials. With hasChampion the challenger is held
 // against the champion, else against what was logged.
-func NewGate(cfg GateConfig, hasChampion bool) *Gate { return &Gate{cfg: cfg, hasChampion: hasChampion} }
+func NewGate(cfg GateConfig, hasChampion bool) *Gate {
+	return &Gate{cfg: cfg, hasChampion: hasChampion}
+}
 
 // Add takes in one trial.
 func (g *Gate) Add(t Trial) {

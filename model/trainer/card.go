@@ -1,0 +1,68 @@
+package trainer
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/usherhq/usher/model"
+)
+
+// The gate's verdicts on a card.
+const (
+	gatePassed = "passed"
+	gateKept   = "kept the champion"
+	gateNone   = "no model yet"
+)
+
+// family names the learner on cards.
+const family = "linear"
+
+// newCard writes down where a model came from and how it was judged.
+func newCard(j job, out *fitted, artifact []byte, now time.Time) model.Card {
+	rows := j.rows.rows
+	v := &out.verdict
+	sum := sha256.Sum256(artifact)
+	card := model.Card{
+		Version: out.model.Version(), Account: j.account.ID, Objective: j.account.Objective,
+		ObjectiveRevision: j.account.Revision, CreatedTime: now.UTC(),
+		TrainFrom: rows[0].Time, TrainTo: rows[len(rows)-1].Time,
+		Rows: out.stats.Rows, Arms: out.model.Arms(), Features: out.model.Features(),
+		ProgressiveLoss: out.stats.ProgressiveLoss, BaselineLoss: out.stats.BaselineLoss, Family: family,
+		HeldOut: model.HeldOut{
+			Rows: v.Rows, From: out.heldFrom, To: out.heldTo, Loss: v.Loss, Constant: v.Constant,
+			Shared: v.Shared, Challenger: v.Challenger, Champion: v.Champion, EffectiveRows: v.EffectiveRows,
+		},
+		Coverage: j.rows.coverage(), Exact: out.exact, DataHash: out.hash, Watermark: j.rows.watermark(),
+		Gate: gatePassed, GateReason: v.Reason, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(artifact)),
+	}
+	if !v.Pass {
+		card.Gate = gateNone
+		if j.rival != nil {
+			card.Gate = gateKept
+		}
+	}
+	card.Comparison = compare(j, out)
+	return card
+}
+
+// compare puts the verdict's values in the units of the objective.
+func compare(j job, out *fitted) model.Comparison {
+	var c model.Comparison
+	if j.rival != nil {
+		c.ChampionVersion = j.rival.card.Version
+	}
+	v := &out.verdict
+	if !v.Supported {
+		return c
+	}
+	cfg := learnerConfig(j.account)
+	span := cfg.RewardMax - cfg.RewardMin
+	c.Champion, c.Challenger = cfg.RewardMin+span*v.RivalValue, cfg.RewardMin+span*v.Value
+	c.Gain, c.GainLower, c.GainUpper = span*v.Gain, span*v.GainLower, span*v.GainUpper
+	c.Rows = v.Rows
+	if j.rival != nil {
+		c.Rows = v.Shared
+	}
+	return c
+}

@@ -1,0 +1,86 @@
+package trainer
+
+import (
+	"context"
+	"time"
+
+	"github.com/usherhq/usher/model"
+)
+
+// Account is one account to train for, with the objective that says what its
+// rewards mean.
+type Account struct {
+	ID string
+	// Objective names the objective; Revision changes whenever its definition
+	// does, and makes the trainer start afresh.
+	Objective string
+	Revision  int64
+	// RewardMin and RewardMax bound rewards; both 0 means 0 to 1.
+	RewardMin, RewardMax float64
+	// Margin is the gain, in reward, that a challenger must prove; 0 asks for no
+	// more than not to risk a loss.
+	Margin float64
+}
+
+// Row is one decision joined with what came of it, as logged. A source hands over
+// each decision at most once per call and does not touch the row afterwards;
+// option lists that are equal should be one slice, shared.
+type Row struct {
+	ID   string
+	Time time.Time // of the decision
+	// Facts and Options are what the decision knew of its conversation and of
+	// its eligible candidates.
+	Facts   model.Facts
+	Options []model.Option
+	// Chosen is the key of the action taken, Propensity its probability under
+	// what was live then; 0 or less means that nobody knows it.
+	Chosen     string
+	Propensity float64
+	Reward     float64
+	// Watermark is the latest ingest time among the row's outcomes.
+	Watermark time.Time
+}
+
+// Progress is what there is to learn from.
+type Progress struct {
+	// Rows is the number of joined rows.
+	Rows int64
+	// Watermark is the newest ingest time of any outcome.
+	Watermark time.Time
+}
+
+// Query picks rows: those of one account and objective decided at or after From,
+// the newest Limit of them.
+type Query struct {
+	Account, Objective string
+	From               time.Time
+	Limit              int
+}
+
+// RowSource reads joined rows. Progress must be cheap: it is called at every
+// check. TrainingRows calls fn once per row in any order, and stops with fn's
+// error when it returns one.
+type RowSource interface {
+	Progress(ctx context.Context, account, objective string) (Progress, error)
+	TrainingRows(ctx context.Context, q Query, fn func(*Row) error) error
+}
+
+// Store keeps models. SaveModel returns nil only when card and artifact can be
+// read back; saving the same version again is no error.
+type Store interface {
+	SaveModel(ctx context.Context, card model.Card, artifact []byte) error
+	// LoadModel returns an error of kind NotFound when there is no such version.
+	LoadModel(ctx context.Context, account, version string) (model.Card, []byte, error)
+}
+
+// Promoter knows and sets which version is live. Champion returns "" when there
+// is none.
+type Promoter interface {
+	Champion(ctx context.Context, account string) (version string, err error)
+	Promote(ctx context.Context, account, version, reason string) error
+}
+
+// Directory lists the accounts to train for.
+type Directory interface {
+	Accounts(ctx context.Context) ([]Account, error)
+}

@@ -1,0 +1,292 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/usherhq/usher/internal/fault"
+	"github.com/usherhq/usher/model"
+)
+
+// Deps is what a trainer works with. Log and Metrics may be nil.
+type Deps struct {
+	Directory Directory
+	Rows      RowSource
+	Store     Store
+	Promoter  Promoter
+	Now       func() time.Time
+	Log       *slog.Logger
+	Metrics   *Metrics
+}
+
+// Trainer refits the models of all accounts. Only one trainer should run per
+// installation: two would make and promote the same models twice, which is
+// harmless and wasteful.
+type Trainer struct {
+	cfg    Config
+	deps   Deps
+	states map[string]*state // by account; touched by step alone
+}
+
+// state is what the trainer remembers of one account. While a step runs it
+// belongs to that account's worker.
+type state struct {
+	account   Account
+	fit       fitter
+	rows      int64 // of the last fit
+	watermark time.Time
+	fitted    time.Time
+	rival     *champion
+	pending   *publication
+	failures  int
+	retryAt   time.Time
+}
+
+// publication is a judged model on its way to the store. It is kept until it is
+// stored: the rows it was judged on have been learned and cannot judge again.
+type publication struct {
+	job  job
+	out  *fitted
+	took time.Duration
+}
+
+// New returns a trainer that does nothing until Run, or an error that names every
+// bad setting.
+func New(cfg Config, deps Deps) (*Trainer, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("validate trainer config: %w", err)
+	}
+	if deps.Directory == nil || deps.Rows == nil || deps.Store == nil || deps.Promoter == nil || deps.Now == nil {
+		return nil, errors.New("create trainer: directory, rows, store, promoter and clock are all needed")
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Metrics == nil {
+		deps.Metrics = NewMetrics(nil)
+	}
+	return &Trainer{cfg: cfg, deps: deps, states: map[string]*state{}}, nil
+}
+
+// Run checks all accounts every Config.Check and fits those that are due, until
+// ctx ends; it then returns nil. A failure concerns one account and is retried
+// with growing pauses; it never ends Run.
+func (t *Trainer) Run(ctx context.Context) error {
+	tick := time.NewTicker(t.cfg.Check)
+	defer tick.Stop()
+	for {
+		t.step(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// step looks at every account once and waits for the fits that it starts.
+func (t *Trainer) step(ctx context.Context) {
+	accounts, err := t.deps.Directory.Accounts(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			t.deps.Log.Warn("cannot list accounts to train for, will retry", "error", err)
+		}
+		return
+	}
+	listed := map[string]bool{}
+	var g errgroup.Group
+	g.SetLimit(t.cfg.Parallel)
+	for _, a := range accounts {
+		listed[a.ID] = true
+		s := t.state(a)
+		g.Go(func() error {
+			t.tend(ctx, s)
+			return nil
+		})
+	}
+	_ = g.Wait() // workers report for themselves
+	for id := range t.states {
+		if !listed[id] {
+			delete(t.states, id)
+			t.deps.Metrics.forget(id)
+		}
+	}
+}
+
+// state returns what is remembered of an account, nothing when its rewards have
+// come to mean something else.
+func (t *Trainer) state(a Account) *state {
+	s := t.states[a.ID]
+	if s == nil || s.account != a {
+		s = &state{account: a}
+		t.states[a.ID] = s
+	}
+	return s
+}
+
+// tend brings one account up to date when it is due.
+func (t *Trainer) tend(ctx context.Context, s *state) {
+	if ctx.Err() != nil || t.deps.Now().Before(s.retryAt) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.FitTimeout)
+	defer cancel()
+	err := t.refitIfDue(ctx, s)
+	if err == nil {
+		s.failures = 0
+		return
+	}
+	if errors.Is(err, context.Canceled) {
+		return // shutting down
+	}
+	pause := min(t.cfg.RetryMin<<min(s.failures, 20), t.cfg.RetryMax)
+	s.failures++
+	s.retryAt = t.deps.Now().Add(pause)
+	t.deps.Metrics.failures.WithLabelValues(s.account.ID).Inc()
+	t.deps.Log.Error("refit failed, will retry", "account", s.account.ID, "failures", s.failures, "pause", pause, "error", err)
+}
+
+func (t *Trainer) refitIfDue(ctx context.Context, s *state) error {
+	if err := t.publish(ctx, s); err != nil {
+		return err
+	}
+	p, err := t.deps.Rows.Progress(ctx, s.account.ID, s.account.Objective)
+	if err != nil {
+		return fmt.Errorf("read training progress of account %q: %w", s.account.ID, err)
+	}
+	t.deps.Metrics.waiting.WithLabelValues(s.account.ID).Set(float64(max(0, p.Rows-s.rows)))
+	if !t.due(s, p) {
+		return nil
+	}
+	return t.refit(ctx, s, p)
+}
+
+// correctionAge is how many times MaxAge late corrections may wait when too few
+// rows are new for the gate to judge by.
+const correctionAge = 10
+
+// due decides whether there is enough that is new.
+func (t *Trainer) due(s *state, p Progress) bool {
+	if p.Rows < t.cfg.MinRows {
+		return false
+	}
+	if s.fitted.IsZero() {
+		return true
+	}
+	grown := p.Rows - s.rows
+	if float64(grown) >= max(float64(t.cfg.MinRows), t.cfg.GrowthShare*float64(s.rows)) {
+		return true
+	}
+	if !p.Watermark.After(s.watermark) && s.fit.exact {
+		return false
+	}
+	age := t.deps.Now().Sub(s.fitted)
+	return age >= t.cfg.MaxAge && (grown >= t.cfg.Gate.MinRows || age >= correctionAge*t.cfg.MaxAge)
+}
+
+// refit reads, fits, judges, stores and, when the gate lets it pass, promotes.
+func (t *Trainer) refit(ctx context.Context, s *state, p Progress) error {
+	start := t.deps.Now()
+	// Whole days, so that the window does not lose its oldest row at every fit.
+	from := start.Add(-t.cfg.Window).UTC().Truncate(24 * time.Hour)
+	rows, err := readRows(ctx, t.deps.Rows, Query{
+		Account: s.account.ID, Objective: s.account.Objective, From: from, Limit: t.cfg.MaxRows,
+	})
+	if err != nil {
+		return err
+	}
+	s.rows, s.watermark, s.fitted = p.Rows, p.Watermark, start
+	if int64(len(rows.rows)) < t.cfg.MinRows {
+		return nil // counted rows may be outside the window
+	}
+	if err := t.loadChampion(ctx, s); err != nil {
+		s.fitted = time.Time{} // nothing was fitted: stay due
+		return err
+	}
+	j := job{cfg: t.cfg, account: s.account, rows: rows, rival: s.comparable(), now: t.deps.Now}
+	out, err := s.fit.fit(ctx, j)
+	if err != nil {
+		s.fitted = time.Time{}
+		return err
+	}
+	s.pending = &publication{job: j, out: out, took: t.deps.Now().Sub(start)}
+	return t.publish(ctx, s)
+}
+
+// loadChampion makes s.rival the live model. A champion that is gone or cannot be
+// read is no rival; what cannot be read today for other reasons is an error.
+func (t *Trainer) loadChampion(ctx context.Context, s *state) error {
+	version, err := t.deps.Promoter.Champion(ctx, s.account.ID)
+	if err != nil {
+		return fmt.Errorf("read champion of account %q: %w", s.account.ID, err)
+	}
+	if version == "" {
+		s.rival = nil
+		return nil
+	}
+	if s.rival != nil && s.rival.card.Version == version {
+		return nil
+	}
+	s.rival = nil
+	card, artifact, err := t.deps.Store.LoadModel(ctx, s.account.ID, version)
+	if err == nil {
+		var m *model.Model
+		if m, err = model.Decode(artifact); err == nil {
+			s.rival = &champion{model: m, card: card}
+			return nil
+		}
+	}
+	if fault.KindOf(err) == fault.NotFound || errors.Is(err, model.ErrFormat) {
+		t.deps.Log.Warn("champion cannot be compared with", "account", s.account.ID, "version", version, "error", err)
+		return nil
+	}
+	return fmt.Errorf("load champion %q of account %q: %w", version, s.account.ID, err)
+}
+
+// comparable returns the champion when its rewards mean what today's do.
+func (s *state) comparable() *champion {
+	if s.rival == nil || s.rival.card.Objective != s.account.Objective || s.rival.card.ObjectiveRevision != s.account.Revision {
+		return nil
+	}
+	return s.rival
+}
+
+// publish stores the pending model with its card, live or not, and promotes it
+// when it passed. The champion's own rows make the champion again: nothing to do.
+func (t *Trainer) publish(ctx context.Context, s *state) error {
+	p := s.pending
+	if p == nil {
+		return nil
+	}
+	version := p.out.model.Version()
+	if s.rival == nil || s.rival.card.Version != version {
+		artifact := p.out.model.Encode()
+		card := newCard(p.job, p.out, artifact, t.deps.Now())
+		if err := t.deps.Store.SaveModel(ctx, card, artifact); err != nil {
+			return fmt.Errorf("save model %q of account %q: %w", version, s.account.ID, err)
+		}
+		if p.out.verdict.Pass {
+			if err := t.deps.Promoter.Promote(ctx, s.account.ID, version, p.out.verdict.Reason); err != nil {
+				return fmt.Errorf("promote model %q of account %q: %w", version, s.account.ID, err)
+			}
+			s.rival = &champion{model: p.out.model, card: card}
+		}
+	}
+	s.pending = nil
+	t.report(s, p)
+	return nil
+}
+
+func (t *Trainer) report(s *state, p *publication) {
+	out := p.out
+	t.deps.Metrics.observe(s.account.ID, p)
+	t.deps.Log.Info("model fitted", "account", s.account.ID, "version", out.model.Version(),
+		"rows", len(p.job.rows.rows), "learned", out.learned, "full", out.full, "exact", out.exact,
+		"loss", out.verdict.Loss, "constant", out.verdict.Constant, "promoted", out.verdict.Pass,
+		"reason", out.verdict.Reason, "took", p.took)
+}
