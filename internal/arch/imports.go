@@ -27,12 +27,12 @@ var never = []struct {
 
 // homes says which packages may import a vendor library. The longest prefix of
 // the import path counts. A home ending in /... includes the packages below it,
-// */x means every package called x, and a home naming a file means that file of
-// any package.
+// */x means every package called x, and ... means everywhere.
 var homes = map[string][]string{
 	"github.com/segmentio/kafka-go":             {"pipeline/kafka/..."},
 	"github.com/twmb/franz-go":                  {"pipeline/kafka/embedded"},
 	"github.com/ClickHouse":                     {"analytics/clickhouse/..."},
+	"github.com/go-faster/jx":                   {"pipeline/event"},
 	"github.com/ebitengine/purego":              {"analytics/clickhouse/embedded"},
 	"github.com/sjwhitworth/golearn":            {"model/trainer/..."},
 	"gonum.org/v1/gonum":                        {"model/..."},
@@ -43,7 +43,7 @@ var homes = map[string][]string{
 	"google.golang.org/genproto/googleapis/rpc": {"internal/rpc"},
 	"google.golang.org/genproto/googleapis/api": {"proto/gen/...", "internal/rpc"},
 	"google.golang.org/protobuf":                {"pipeline/event", "internal/rpc", "*/server", "proto/gen/...", "cmd/..."},
-	"github.com/prometheus":                     {"internal/telemetry", "metrics.go"},
+	"github.com/prometheus":                     {"..."}, // where a metric may be made is a law of its own
 	"go.opentelemetry.io":                       {"internal/telemetry", "internal/rpc", "*/server", "cmd/..."},
 	"github.com/spf13":                          {"cmd/..."},
 	"github.com/knadh/koanf":                    {"cmd/..."},
@@ -61,6 +61,11 @@ var homes = map[string][]string{
 	"github.com/google/go-cmp":        nil,
 	"github.com/rogpeppe/go-internal": nil,
 	"golang.org/x/tools":              nil,
+}
+
+// metricMakers are the beginnings of the calls that make a metric.
+var metricMakers = []string{
+	"prometheus.NewCounter", "prometheus.NewGauge", "prometheus.NewHistogram", "prometheus.NewSummary", "prometheus.NewDesc", "promauto.",
 }
 
 // sightOfGen lists who may import proto/gen, in the notation of homes.
@@ -156,7 +161,7 @@ func vendorHomes(t *Tree) (found []Finding) {
 				continue
 			}
 			for _, imp := range f.Imports {
-				if msg := vendorFault(t, dir, f, imp.Path); msg != "" {
+				if msg := vendorFault(t, dir, imp.Path); msg != "" {
 					found = append(found, Finding{f.Path, imp.Line, msg})
 				}
 			}
@@ -165,7 +170,7 @@ func vendorHomes(t *Tree) (found []Finding) {
 	return found
 }
 
-func vendorFault(t *Tree, dir string, f *File, imp string) string {
+func vendorFault(t *Tree, dir, imp string) string {
 	if _, ours := t.own(imp); ours || !strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") {
 		return ""
 	}
@@ -175,16 +180,30 @@ func vendorFault(t *Tree, dir string, f *File, imp string) string {
 		return fmt.Sprintf("imports %s, which has no home: choose one package for it in internal/arch/imports.go, or do without", imp)
 	case len(allowed) == 0:
 		return fmt.Sprintf("imports %s, a kit for tests: move this code into a _test.go file or a package whose name ends in test", imp)
-	case !admits(allowed, dir, f.Path):
+	case !admits(allowed, dir):
 		return fmt.Sprintf("imports %s, whose home is %s: call that package instead", imp, strings.Join(allowed, ", "))
 	}
 	return ""
 }
 
+func metricsInOneFile(t *Tree) (found []Finding) {
+	for pkg, f := range t.files {
+		if path.Base(f.Path) == "metrics.go" || under(pkg.Dir, "internal/telemetry") || testKit(pkg.Dir) {
+			continue
+		}
+		for call := range calls(f) {
+			if name := callee(call.Fun); slices.ContainsFunc(metricMakers, func(p string) bool { return strings.HasPrefix(name, p) }) {
+				found = append(found, Finding{f.Path, t.line(call), fmt.Sprintf("calls %s: make the metric in metrics.go and use it here", name)})
+			}
+		}
+	}
+	return found
+}
+
 func generatedCode(t *Tree) (found []Finding) {
 	for pkg, f := range t.files {
 		for _, imp := range f.Imports {
-			if dir, ours := t.own(imp.Path); ours && under(dir, "proto/gen") && !admits(sightOfGen, pkg.Dir, f.Path) && !testKit(pkg.Dir) {
+			if dir, ours := t.own(imp.Path); ours && under(dir, "proto/gen") && !admits(sightOfGen, pkg.Dir) && !testKit(pkg.Dir) {
 				found = append(found, Finding{f.Path, imp.Line, fmt.Sprintf("%s imports %s: take the plain structs of pipeline/event or of your own package; codecs and servers translate", pkg.Dir, dir)})
 			}
 		}
@@ -192,8 +211,8 @@ func generatedCode(t *Tree) (found []Finding) {
 	return found
 }
 
-// admits says whether a package, or one file of it, is among the homes.
-func admits(homes []string, dir, file string) bool {
+// admits says whether a package is among the homes.
+func admits(homes []string, dir string) bool {
 	return slices.ContainsFunc(homes, func(home string) bool {
 		if home == "..." {
 			return true
@@ -204,7 +223,7 @@ func admits(homes []string, dir, file string) bool {
 		if name, ok := strings.CutPrefix(home, "*/"); ok {
 			return path.Base(dir) == name
 		}
-		return dir == home || path.Base(file) == home
+		return dir == home
 	})
 }
 

@@ -35,8 +35,8 @@ func functionSize(t *Tree) (found []Finding) {
 				continue
 			}
 			at := t.line(fn)
-			if n := fn.Type.Params.NumFields(); n > parameterStop {
-				found = append(found, Finding{f.Path, at, fmt.Sprintf("%s takes %d parameters, the limit is %d: gather them in a struct", fn.Name.Name, n, parameterStop)})
+			if n := parameters(fn); n > parameterStop {
+				found = append(found, Finding{f.Path, at, fmt.Sprintf("%s takes %d parameters beside the context, the limit is %d: gather them in a struct", fn.Name.Name, n, parameterStop)})
 			}
 			if isTable(fn) {
 				continue
@@ -49,6 +49,17 @@ func functionSize(t *Tree) (found []Finding) {
 		}
 	}
 	return append(found, tail(all, functionRule, "functions")...)
+}
+
+// parameters counts what a function takes; a context is not counted.
+func parameters(fn *ast.FuncDecl) int {
+	n := fn.Type.Params.NumFields()
+	for _, p := range fn.Type.Params.List {
+		if sel, ok := p.Type.(*ast.SelectorExpr); ok && sel.Sel.Name == "Context" {
+			n -= max(len(p.Names), 1)
+		}
+	}
+	return n
 }
 
 // isTable says whether a function only returns one composite literal: data that
