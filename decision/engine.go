@@ -1,0 +1,133 @@
+package decision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/internal/fault"
+	"github.com/usherhq/usher/model"
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// Deps is what an engine works with. Skills may be nil, everything else must be
+// there.
+type Deps struct {
+	Policies PolicySource
+	Models   ModelSource
+	Control  ControlSource
+	Skills   SkillSource
+	Now      func() time.Time
+	NewID    func() string // of decisions, and of requests that bring none
+}
+
+// Engine decides. It is safe for concurrent use and holds no state of its own
+// but working memory.
+type Engine struct {
+	cfg  Config
+	deps Deps
+	pool sync.Pool // of *scratch
+}
+
+// New makes an engine. It starts nothing.
+func New(cfg Config, deps Deps) (*Engine, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("validate engine config: %w", err)
+	}
+	if deps.Policies == nil || deps.Models == nil || deps.Control == nil || deps.Now == nil || deps.NewID == nil {
+		return nil, errors.New("engine needs policies, models, control, a clock and ids")
+	}
+	e := &Engine{cfg: cfg, deps: deps}
+	e.pool.New = func() any { return &scratch{} }
+	return e, nil
+}
+
+// scratch is the working memory of one decision at a time.
+type scratch struct {
+	input, defaults inputSlot
+	encoder         model.Encoder
+	model           model.Scratch
+	options         []model.Option
+	scores, scaled  []model.Score
+	eligible, taken []bool
+	probabilities   []float64
+	order           []int
+}
+
+// inputSlot keeps an input as long as its set stays the live one.
+type inputSlot struct {
+	set *policy.Set
+	in  *policy.Input
+}
+
+func (s *inputSlot) of(set *policy.Set) *policy.Input {
+	if s.set != set {
+		s.set, s.in = set, set.NewInput()
+	}
+	return s.in
+}
+
+// Decide answers one request. The result is complete, valid and the caller's to
+// keep; its lists share what the request brought, so neither may be changed.
+// Errors: Invalid with every fault of the request, NotFound for an unknown
+// account, the context's own when it has ended. It never waits.
+func (e *Engine) Decide(ctx context.Context, r *Request) (*event.Decision, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("decide: %w", err)
+	}
+	start := e.deps.Now()
+	account, ok := e.deps.Control.Account(r.Account)
+	if !ok {
+		return nil, fault.New(fault.NotFound, "ACCOUNT_NOT_FOUND", "account %q does not exist", r.Account)
+	}
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	s, _ := e.pool.Get().(*scratch)
+	defer e.pool.Put(s)
+	t := turn{engine: e, request: r, account: account, scratch: s, now: start}
+	t.begin()
+	t.policies()
+	t.score()
+	t.decide()
+	t.record()
+	t.d.Latency = max(e.deps.Now().Sub(start), 0)
+	return t.d, nil
+}
+
+// Salts keep draws and splits independent of each other although all come from
+// the request.
+const (
+	saltSeed  = 0x9e3779b97f4a7c15
+	saltShare = 0xc2b2ae3d27d4eb4f
+)
+
+// Seed is the number that all randomness of a decision comes from.
+func Seed(account, requestID string) uint64 {
+	return mix(xxhash.Sum64String(account)*saltSeed ^ xxhash.Sum64String(requestID))
+}
+
+// mix is the finaliser of splitmix64: equal bits in, independent bits out.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// unit maps a hash to [0, 1).
+func unit(x uint64) float64 { return float64(x>>11) / (1 << 53) }
+
+// shareOf places a conversation in [0, 1), for splits that must not change while
+// it lasts.
+func (t *turn) shareOf() float64 {
+	key := t.d.ConversationID
+	if key == "" {
+		key = t.d.RequestID
+	}
+	return unit(mix(xxhash.Sum64String(key)*saltShare ^ xxhash.Sum64String(t.d.Account)))
+}

@@ -1,0 +1,81 @@
+package decision
+
+import "github.com/usherhq/usher/pipeline/event"
+
+// record completes the decision: the answer, who decided and why, and what every
+// policy said.
+func (t *turn) record() {
+	d := t.d
+	t.answer()
+	d.ModelOnly = t.keyAt(t.modelOnly)
+	d.PolicyRevision = t.set.Revision()
+	d.DecidedBy, d.Reasons = t.why()
+	decided := -1
+	if t.rule != nil && !t.byDefault {
+		d.Policy, decided = t.rule.Policy().Name, t.rule.Position()
+	} else {
+		d.NoMatchReason = t.noMatch()
+	}
+	if t.set.Len() <= t.engine.cfg.TraceLimit || t.request.Explain {
+		d.Policies = t.set.Trace(t.in, decided)
+		return
+	}
+	for _, r := range t.matched {
+		d.Policies = append(d.Policies, r.Trace(t.in))
+	}
+}
+
+func (t *turn) noMatch() string {
+	switch {
+	case t.set.Len() == 0:
+		return NoPolicies
+	case t.set.Live() == 0:
+		return NoPoliciesLive
+	case t.emptied:
+		return NoPolicyHadOffer
+	default:
+		return NoPolicyMatched
+	}
+}
+
+// why names who had the last word and every reason, the foremost first.
+func (t *turn) why() (event.DecidedBy, []string) {
+	reasons := make([]string, 0, 4)
+	source, by := ReasonPolicyMatch, event.DecidedByPolicy
+	if t.byDefault {
+		source, by = ReasonPolicyDefault, event.DecidedByDefault
+	}
+	switch {
+	case t.fixed != nil:
+	case t.chosen < 0:
+		reasons = append(reasons, ReasonNoCandidate)
+	case t.live && t.d.Explored:
+		by, reasons = event.DecidedByExploration, append(reasons, ReasonExplored)
+	case t.live:
+		by, reasons = event.DecidedByModel, append(reasons, ReasonModelRanked)
+	default:
+		if t.cause != "" {
+			reasons = append(reasons, t.cause)
+		}
+		if t.d.Baseline != "" && t.keyAt(t.chosen) == t.d.Baseline {
+			by, reasons = event.DecidedByBaseline, append(reasons, ReasonBaselineKept)
+		}
+	}
+	reasons = append(reasons, source)
+	if len(t.bans) > 0 && t.anyDenied() {
+		reasons = append(reasons, ReasonDenied)
+	}
+	if t.emptied {
+		reasons = append(reasons, ReasonEffectEmpty)
+	}
+	return by, reasons
+}
+
+func (t *turn) anyDenied() bool {
+	for i := range t.d.Candidates {
+		if c := &t.d.Candidates[i]; !c.Eligible && len(c.Verdict) > len(VerdictDenied) && c.Verdict[:len(VerdictDenied)] == VerdictDenied {
+			return true
+		}
+	}
+	return false
+}

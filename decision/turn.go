@@ -1,0 +1,281 @@
+package decision
+
+import (
+	"time"
+
+	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/model"
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// turn is one decision in the making.
+type turn struct {
+	engine  *Engine
+	request *Request
+	account Account
+	scratch *scratch
+	now     time.Time
+	d       *event.Decision
+	facts   policy.Facts
+
+	set     *policy.Set
+	in      *policy.Input
+	bans    []ban
+	matched []*policy.Rule // of the account's policies
+
+	rule      *policy.Rule // the terminal policy that decides; nil for the plain default
+	byDefault bool         // rule is the account's default effect, not a policy
+	fixed     []event.Action
+	offered   int // candidates of the caller, its baseline included
+	emptied   bool
+
+	model  *model.Model
+	scored bool
+	mode   Mode
+
+	policyOnly, modelOnly, chosen int // places in d.Candidates, -1 for none
+	live                          bool
+	cause                         string // why the model's answer is not given
+}
+
+// ban is a deny policy that matched: it holds for candidates that come later too.
+type ban struct {
+	rule    *policy.Rule
+	in      *policy.Input
+	verdict string
+}
+
+const defaultName = "default"
+
+// transferToSkill is the type of an action that names a target only.
+const transferToSkill = "TRANSFER_TO_SKILL"
+
+func (t *turn) begin() {
+	r := t.request
+	id := r.RequestID
+	if id == "" {
+		id = t.engine.deps.NewID()
+	}
+	limit := r.MaxActions
+	if limit == 0 {
+		limit = DefaultMaxActions
+	}
+	t.d = &event.Decision{
+		ID: t.engine.deps.NewID(), Account: r.Account, Time: t.now.UTC(), RequestID: id,
+		ConversationID: r.ConversationID, ConsumerID: r.ConsumerID, VisitorID: r.VisitorID, SessionID: r.SessionID,
+		Channel: r.Channel, Intent: r.Intent, Attributes: r.Attributes, Seed: Seed(r.Account, id),
+		MaxActions: limit, Labels: r.Labels, Actions: []event.Action{},
+	}
+	t.policyOnly, t.modelOnly, t.chosen = -1, -1, -1
+	t.offers()
+	t.set = t.engine.deps.Policies.Policies(r.Account)
+	t.facts = policy.Facts{
+		Channel: r.Channel, Intent: r.Intent, ConversationID: r.ConversationID, ConsumerID: r.ConsumerID,
+		VisitorID: r.VisitorID, SessionID: r.SessionID, Attributes: r.Attributes, Now: t.d.Time,
+	}
+	if t.engine.deps.Skills != nil {
+		t.liveState()
+		t.facts.Skills = t.skill
+	}
+}
+
+// offers copies the caller's candidates, its baseline among them: what the
+// caller would do anyway can always be done.
+func (t *turn) offers() {
+	r := t.request
+	t.d.Candidates = make([]event.Candidate, 0, len(r.Candidates)+2)
+	for i := range r.Candidates {
+		t.offer(r.Candidates[i].Action, r.Candidates[i].Attributes)
+	}
+	if r.Baseline != nil {
+		t.d.Baseline = withType(*r.Baseline).Key()
+		if t.find(t.d.Baseline) < 0 {
+			t.offer(*r.Baseline, nil)
+		}
+	}
+	t.offered = len(t.d.Candidates)
+}
+
+func withType(a event.Action) event.Action {
+	if a.Type == "" && a.Target != "" {
+		a.Type = transferToSkill
+	}
+	return a
+}
+
+// offer adds a candidate and returns its place, -1 when the record is full.
+func (t *turn) offer(a event.Action, attributes map[string]any) int {
+	if len(t.d.Candidates) >= MaxCandidates {
+		return -1
+	}
+	t.d.Candidates = append(t.d.Candidates, event.Candidate{
+		Action: withType(a), Attributes: attributes, Eligible: true,
+	})
+	return len(t.d.Candidates) - 1
+}
+
+func (t *turn) find(key string) int {
+	for i := range t.d.Candidates {
+		if t.d.Candidates[i].Key() == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// liveState takes one look at the live state that this decision can use, so that
+// what is recorded is what was used.
+func (t *turn) liveState() {
+	for _, name := range t.set.Skills() {
+		t.skill(name)
+	}
+	for i := range t.d.Candidates {
+		t.skill(t.d.Candidates[i].Key())
+	}
+}
+
+func (t *turn) skill(name string) (event.Skill, bool) {
+	if s, ok := t.d.Skills[name]; ok {
+		return s, true
+	}
+	s, ok := t.engine.deps.Skills.Skill(t.d.Account, name)
+	if ok {
+		if t.d.Skills == nil {
+			t.d.Skills = map[string]event.Skill{}
+		}
+		t.d.Skills[name] = s
+	}
+	return s, ok
+}
+
+// policies walks the account's policies and, when none of them decides, the
+// account's default effect. Without either the caller's candidates are ranked.
+func (t *turn) policies() {
+	t.in = t.scratch.input.of(t.set)
+	t.in.Load(&t.facts)
+	if t.walk(t.set, t.in) {
+		return
+	}
+	t.byDefault = true
+	if set := t.account.Default; set != nil {
+		in := t.scratch.defaults.of(set)
+		in.Load(&t.facts)
+		t.walk(set, in)
+	}
+}
+
+// walk applies the matching policies in order until one decides.
+func (t *turn) walk(set *policy.Set, in *policy.Input) bool {
+	for r := set.Next(in); r != nil; r = set.Next(in) {
+		if !t.byDefault {
+			t.matched = append(t.matched, r)
+		}
+		if r.HasDeny() {
+			t.deny(r, in)
+		}
+		if !r.Terminal() {
+			continue
+		}
+		if r.IsFixed() && t.fix(r, in) || !r.IsFixed() && t.selectFrom(r, in) {
+			t.rule = r
+			return true
+		}
+		t.emptied = true
+	}
+	return false
+}
+
+func nameOf(r *policy.Rule) string {
+	if name := r.Policy().Name; name != "" {
+		return name
+	}
+	return defaultName
+}
+
+func (t *turn) deny(r *policy.Rule, in *policy.Input) {
+	b := ban{rule: r, in: in, verdict: VerdictDenied + nameOf(r)}
+	t.bans = append(t.bans, b)
+	for i := range t.d.Candidates {
+		if c := &t.d.Candidates[i]; c.Eligible && b.hits(c) {
+			c.Eligible, c.Verdict = false, b.verdict
+		}
+	}
+}
+
+func (b *ban) hits(c *event.Candidate) bool {
+	b.in.Candidate(c)
+	return b.rule.Denies(b.in, c.Key())
+}
+
+// banned reports whether some ban so far takes the action away.
+func (t *turn) banned(a event.Action) bool {
+	c := event.Candidate{Action: a}
+	if at := t.find(a.Key()); at >= 0 {
+		c.Attributes = t.d.Candidates[at].Attributes
+	}
+	for i := range t.bans {
+		if t.bans[i].hits(&c) {
+			return true
+		}
+	}
+	return false
+}
+
+// usable reports whether an action made by a template can be answered.
+func (t *turn) usable(a event.Action) bool {
+	return a.Key() != "" && len(a.Key()) <= maxID && !t.banned(a)
+}
+
+// fix takes the policy's actions but the banned ones; false when none is left.
+func (t *turn) fix(r *policy.Rule, in *policy.Input) bool {
+	actions := r.Fixed(in)
+	kept := actions[:0]
+	for _, a := range actions {
+		if a = withType(a); t.usable(a) {
+			kept = append(kept, a)
+		}
+	}
+	if len(kept) == 0 {
+		return false
+	}
+	t.fixed = kept
+	return true
+}
+
+// selectFrom narrows the candidates to those that the policy ranks; false, and
+// nothing changed, when none would be left.
+func (t *turn) selectFrom(r *policy.Rule, in *policy.Input) bool {
+	s := t.scratch
+	s.taken = s.taken[:0]
+	left := false
+	for i := range t.d.Candidates {
+		c := &t.d.Candidates[i]
+		in.Candidate(c)
+		take := r.Selects(in, c.Key())
+		s.taken = append(s.taken, take)
+		left = left || take && c.Eligible
+	}
+	for _, a := range r.Extra(in) {
+		a = withType(a)
+		if !t.usable(a) {
+			continue
+		}
+		if at := t.find(a.Key()); at >= 0 {
+			s.taken[at], left = true, left || t.d.Candidates[at].Eligible
+			continue
+		}
+		if at := t.offer(a, nil); at >= 0 {
+			s.taken, left = append(s.taken, true), true
+		}
+	}
+	if !left {
+		return false
+	}
+	verdict := VerdictNotSelected + nameOf(r)
+	for i := range t.d.Candidates {
+		if c := &t.d.Candidates[i]; c.Eligible && !s.taken[i] {
+			c.Eligible, c.Verdict = false, verdict
+		}
+	}
+	return true
+}
