@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/usherhq/usher/cmd/usher/config"
+	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/internal/run"
 	"github.com/usherhq/usher/internal/telemetry"
 )
@@ -96,25 +96,7 @@ func (n *node) phases() []run.Phase {
 	if p := n.enginePhase(); len(p.Parts) > 0 {
 		phases = append(phases, p)
 	}
-	return append(phases, n.readyPhase())
-}
-
-// setup makes a part that opens something, keeps it for the phases above, and
-// closes it when its turn comes. What open returns may be nil.
-func setup(name string, open func(ctx context.Context) (closeIt func() error, err error)) run.Part {
-	ready := make(chan struct{})
-	return run.Part{Name: name, Ready: ready, Run: func(ctx context.Context) error {
-		closeIt, err := open(ctx)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		close(ready)
-		<-ctx.Done()
-		if closeIt == nil {
-			return nil
-		}
-		return closeIt()
-	}}
+	return append(phases, n.connectionPhase(), n.readyPhase())
 }
 
 // readyPhase is the last: it tells the world, and is the first to end.
@@ -168,4 +150,15 @@ func (n *node) checks() []telemetry.Check {
 
 func (n *node) path(parts ...string) string {
 	return filepath.Join(append([]string{n.cfg.DataDir}, parts...)...)
+}
+
+// permanent tells whether an error is about the configuration or the state of an
+// engine, not about its being away.
+func permanent(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Invalid, fault.Precondition, fault.Denied, fault.NoIdentity:
+		return true
+	default:
+		return false
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/usherhq/usher/analytics/clickhouse/embedded"
 	"github.com/usherhq/usher/cmd/usher/config"
 	"github.com/usherhq/usher/internal/fault"
+	"github.com/usherhq/usher/pipeline/kafka"
 )
 
 // Brokers are the addresses of the log that a tool should talk to: the
@@ -78,4 +79,12 @@ func checkReal(cfg *config.Config, role Role) error {
 		check.Add("clickhouse.dsn", "usher %s needs a ClickHouse; give --clickhouse-dsn", role)
 	}
 	return check.Err("the configuration is not complete")
+}
+
+// logConfig is the Kafka client as configured, for the brokers.
+func logConfig(cfg *config.Config, brokers []string) kafka.Config {
+	c := kafka.DefaultConfig()
+	c.Brokers, c.Group = brokers, cfg.Pipeline.Group
+	c.TLS, c.Username, c.Password = cfg.Kafka.TLS, cfg.Kafka.Username, cfg.Kafka.Password
+	return c
 }

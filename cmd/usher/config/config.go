@@ -26,7 +26,6 @@ type Config struct {
 	Pipeline   Pipeline   `koanf:"pipeline"`
 	Training   Training   `koanf:"training"`
 	Log        Log        `koanf:"log"`
-	Tracing    Tracing    `koanf:"tracing"`
 	StopAfter  Duration   `koanf:"stop_after" flag:"stop-after" doc:"longest a clean stop may take before it is forced"`
 }
 
@@ -51,10 +50,12 @@ type Admin struct {
 
 // Kafka is the log.
 type Kafka struct {
-	Addr        string   `koanf:"addr" flag:"kafka-addr" doc:"address of the embedded broker, host:port"`
-	Brokers     []string `koanf:"brokers" flag:"kafka-brokers" doc:"brokers of a real Kafka, host:port,...; empty uses the embedded one"`
-	Replication int      `koanf:"replication" doc:"replicas of topics that are created; 0 asks 3 of a cluster that has them, else 1"`
-	Partitions  int      `koanf:"partitions" doc:"partitions of the event topics when they are created"`
+	Addr       string   `koanf:"addr" flag:"kafka-addr" doc:"address of the embedded broker, host:port"`
+	Brokers    []string `koanf:"brokers" flag:"kafka-brokers" doc:"brokers of a real Kafka, host:port,...; empty uses the embedded one"`
+	TLS        bool     `koanf:"tls" doc:"connect to the brokers with TLS, verified by the system's roots"`
+	Username   string   `koanf:"username" doc:"SASL PLAIN user of the brokers; empty logs in as nobody"`
+	Password   string   `koanf:"password" secret:"true" doc:"SASL PLAIN password of the brokers"`
+	Partitions int      `koanf:"partitions" doc:"partitions of the event topics when they are created"`
 }
 
 // ClickHouse is the warehouse.
@@ -77,25 +78,21 @@ type Pipeline struct {
 	Group     string   `koanf:"group" doc:"consumer group of the ingest role"`
 }
 
-// Training is when and how models are refitted.
+// Training is when and on what models are refitted.
 type Training struct {
-	Interval    Duration `koanf:"interval" doc:"longest time between two refits while new rows arrive"`
-	Poll        Duration `koanf:"poll" doc:"how often new training rows are counted"`
-	MinRows     int      `koanf:"min_rows" doc:"rows with a known reward before the first model"`
-	NewRows     int      `koanf:"new_rows" doc:"new rows that start a refit before the interval is over"`
-	AutoPromote bool     `koanf:"auto_promote" doc:"promote a challenger that passes the gate"`
+	Check       Duration `koanf:"check" doc:"how often new rows are looked for"`
+	MinRows     int      `koanf:"min_rows" doc:"rows with a known reward before the first model, and the least growth that starts a refit"`
+	GrowthShare float64  `koanf:"growth_share" doc:"growth since the last fit, as a share, that starts a refit"`
+	MaxAge      Duration `koanf:"max_age" doc:"age of a fit after which less growth starts a refit too"`
+	Window      Duration `koanf:"window" doc:"how far back decisions are learned from"`
+	MaxRows     int      `koanf:"max_rows" doc:"decisions of one fit at the most, the newest; about 2 kB of memory each"`
+	Parallel    int      `koanf:"parallel" doc:"accounts that are fitted at once"`
 }
 
 // Log is what is said on standard error.
 type Log struct {
 	Level  string `koanf:"level" flag:"log-level" doc:"debug, info, warn or error"`
 	Format string `koanf:"format" flag:"log-format" doc:"text or json"`
-}
-
-// Tracing is where spans go.
-type Tracing struct {
-	Endpoint string  `koanf:"endpoint" doc:"OTLP endpoint of traces, host:port; empty sends none"`
-	Ratio    float64 `koanf:"ratio" doc:"share of requests that are traced, 0 to 1"`
 }
 
 // Default is the configuration of one machine.
@@ -108,9 +105,12 @@ func Default() Config {
 		Kafka:      Kafka{Addr: "127.0.0.1:9092", Partitions: 4},
 		ClickHouse: ClickHouse{Addr: "127.0.0.1:9000", HTTPAddr: "127.0.0.1:8123", EventDays: 400, SkillDays: 30, RollupDays: 1830, MemoryRatio: 0.4},
 		Pipeline:   Pipeline{BatchRows: 20_000, BatchAge: time.Second, Group: "usher-ingest"},
-		Training:   Training{Interval: time.Hour, Poll: 5 * time.Second, MinRows: 200, NewRows: 1000, AutoPromote: true},
-		Log:        Log{Level: "info", Format: "text"},
-		StopAfter:  30 * time.Second,
+		Training: Training{
+			Check: time.Second, MinRows: 100, GrowthShare: 0.1, MaxAge: 30 * time.Second,
+			Window: 90 * 24 * time.Hour, MaxRows: 200_000, Parallel: 1,
+		},
+		Log:       Log{Level: "info", Format: "text"},
+		StopAfter: 30 * time.Second,
 	}
 }
 
@@ -138,8 +138,9 @@ func (c *Config) Validate() error {
 		value Duration
 	}{
 		{"pipeline.batch_age", c.Pipeline.BatchAge},
-		{"training.interval", c.Training.Interval},
-		{"training.poll", c.Training.Poll},
+		{"training.check", c.Training.Check},
+		{"training.max_age", c.Training.MaxAge},
+		{"training.window", c.Training.Window},
 		{"stop_after", c.StopAfter},
 	} {
 		if d.value <= 0 {
@@ -157,13 +158,13 @@ func (c *Config) validateNumbers(check *fault.Check) {
 		value, min_ int
 	}{
 		{"kafka.partitions", c.Kafka.Partitions, 1},
-		{"kafka.replication", c.Kafka.Replication, 0},
 		{"clickhouse.event_days", c.ClickHouse.EventDays, 1},
 		{"clickhouse.skill_days", c.ClickHouse.SkillDays, 1},
 		{"clickhouse.rollup_days", c.ClickHouse.RollupDays, 1},
 		{"pipeline.batch_rows", c.Pipeline.BatchRows, 1},
 		{"training.min_rows", c.Training.MinRows, 1},
-		{"training.new_rows", c.Training.NewRows, 1},
+		{"training.max_rows", c.Training.MaxRows, c.Training.MinRows},
+		{"training.parallel", c.Training.Parallel, 1},
 	} {
 		if n.value < n.min_ {
 			check.Add(n.key, "%d must be at least %d", n.value, n.min_)
@@ -172,8 +173,8 @@ func (c *Config) validateNumbers(check *fault.Check) {
 	if r := c.ClickHouse.MemoryRatio; r <= 0 || r > 1 {
 		check.Add("clickhouse.memory_ratio", "%v must be above 0 and at most 1", r)
 	}
-	if r := c.Tracing.Ratio; r < 0 || r > 1 {
-		check.Add("tracing.ratio", "%v must be between 0 and 1", r)
+	if r := c.Training.GrowthShare; r <= 0 || r > 1 {
+		check.Add("training.growth_share", "%v must be above 0 and at most 1", r)
 	}
 }
 

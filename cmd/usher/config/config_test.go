@@ -84,7 +84,7 @@ func TestDumpReadsBack(t *testing.T) {
 		want.DataDir = rapid.StringMatching(`[a-z #:'"-]{1,12}x`).Draw(rt, "folder")
 		want.Kafka.Brokers = rapid.SliceOfN(rapid.Just("10.0.0.1:9092"), 0, 3).Draw(rt, "brokers")
 		want.Admin.Pprof = rapid.Bool().Draw(rt, "pprof")
-		want.Training.MinRows = rapid.IntRange(1, 1<<30).Draw(rt, "rows")
+		want.Training.MinRows = rapid.IntRange(1, 200_000).Draw(rt, "rows")
 		want.ClickHouse.MemoryRatio = rapid.Float64Range(0.001, 1).Draw(rt, "ratio")
 		want.StopAfter = Duration(rapid.Int64Range(1, 1<<40).Draw(rt, "stop"))
 		text, err := want.YAML()

@@ -1,0 +1,82 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/usherhq/usher/cmd/usher/config"
+	"github.com/usherhq/usher/model/trainer"
+	"github.com/usherhq/usher/pipeline/configlog"
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// defaultObjective is what an account optimises when nobody said otherwise.
+const defaultObjective = "default"
+
+// trainerConfig is the trainer as configured.
+func trainerConfig(cfg *config.Config) trainer.Config {
+	c := trainer.DefaultConfig()
+	t := cfg.Training
+	c.Check, c.MinRows, c.GrowthShare, c.MaxAge = t.Check, int64(t.MinRows), t.GrowthShare, t.MaxAge
+	c.Window, c.MaxRows, c.Parallel = t.Window, t.MaxRows, t.Parallel
+	return c
+}
+
+// directory lists the accounts to train for, from the config log.
+type directory struct{ store *configlog.Store }
+
+// Accounts implements trainer.Directory. An account without its objective has
+// nothing to learn and is left out.
+func (d directory) Accounts(context.Context) ([]trainer.Account, error) {
+	st := d.store.State()
+	var accounts []trainer.Account
+	for _, id := range st.Accounts() {
+		name, err := objectiveName(st, id)
+		if err != nil {
+			return nil, err
+		}
+		r, ok := st.Get(id, configlog.KindObjective, name)
+		if !ok {
+			continue
+		}
+		var o event.Objective
+		if err := json.Unmarshal(r.Value, &o); err != nil {
+			return nil, fmt.Errorf("read objective %q of account %q: %w", name, id, err)
+		}
+		accounts = append(accounts, trainer.Account{
+			ID: id, Objective: name, Revision: r.Revision,
+			RewardMin: o.Min, RewardMax: o.Max, Margin: o.Margin,
+		})
+	}
+	return accounts, nil
+}
+
+// objectiveName is the objective that the account's mode names.
+func objectiveName(st *configlog.State, account string) (string, error) {
+	r, ok := st.Get(account, configlog.KindMode, "account")
+	if !ok {
+		return defaultObjective, nil
+	}
+	var mode struct {
+		Objective string `json:"objective"`
+	}
+	if err := json.Unmarshal(r.Value, &mode); err != nil {
+		return "", fmt.Errorf("read the mode of account %q: %w", account, err)
+	}
+	if mode.Objective == "" {
+		return defaultObjective, nil
+	}
+	return mode.Objective, nil
+}
+
+// Champion implements half of trainer.Promoter, see Promote for the other.
+func (p promoter) Champion(_ context.Context, account string) (string, error) {
+	c, err := championOf(p.store.State(), account)
+	return c.Version, err
+}
+
+var (
+	_ trainer.Directory = directory{}
+	_ trainer.Promoter  = promoter{}
+)
