@@ -13,13 +13,14 @@ const (
 	gatePassed = "passed"
 	gateKept   = "kept the champion"
 	gateNone   = "no model yet"
+	gateHeld   = "held"
 )
 
 // family names the learner on cards.
 const family = "linear"
 
 // newCard writes down where a model came from and how it was judged.
-func newCard(j job, out *fitted, artifact []byte, now time.Time) model.Card {
+func newCard(j job, out *fitted, artifact []byte, held bool, now time.Time) model.Card {
 	rows := j.rows.rows
 	v := &out.verdict
 	sum := sha256.Sum256(artifact)
@@ -36,7 +37,11 @@ func newCard(j job, out *fitted, artifact []byte, now time.Time) model.Card {
 		Coverage: j.rows.coverage(), Exact: out.exact, DataHash: out.hash, Watermark: j.rows.watermark(),
 		Gate: gatePassed, GateReason: v.Reason, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(artifact)),
 	}
-	if !v.Pass {
+	switch {
+	case v.Pass && held:
+		card.Gate = gateHeld
+		card.GateReason = "it would have been promoted (" + v.Reason + "), but the model before was rolled back: promote one to go on"
+	case !v.Pass:
 		card.Gate = gateNone
 		if j.rival != nil {
 			card.Gate = gateKept

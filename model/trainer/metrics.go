@@ -49,7 +49,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 func (m *Metrics) observe(account string, p *publication) {
 	rows, out, took := p.job.rows, p.out, p.took
 	verdict, kind := "kept", "warm"
-	if out.verdict.Pass {
+	if p.promoted {
 		verdict = "promoted"
 	}
 	if out.full {

@@ -50,9 +50,10 @@ type state struct {
 // publication is a judged model on its way to the store. It is kept until it is
 // stored: the rows it was judged on have been learned and cannot judge again.
 type publication struct {
-	job  job
-	out  *fitted
-	took time.Duration
+	job      job
+	out      *fitted
+	promoted bool
+	took     time.Duration
 }
 
 // New returns a trainer that does nothing until Run, or an error that names every
@@ -265,12 +266,16 @@ func (t *Trainer) publish(ctx context.Context, s *state) error {
 	}
 	version := p.out.model.Version()
 	if s.rival == nil || s.rival.card.Version != version {
+		held, err := t.held(ctx, s.account.ID)
+		if err != nil {
+			return err
+		}
 		artifact := p.out.model.Encode()
-		card := newCard(p.job, p.out, artifact, t.deps.Now())
+		card := newCard(p.job, p.out, artifact, held, t.deps.Now())
 		if err := t.deps.Store.SaveModel(ctx, card, artifact); err != nil {
 			return fmt.Errorf("save model %q of account %q: %w", version, s.account.ID, err)
 		}
-		if p.out.verdict.Pass {
+		if p.promoted = card.Gate == gatePassed; p.promoted {
 			if err := t.deps.Promoter.Promote(ctx, s.account.ID, version, p.out.verdict.Reason); err != nil {
 				return fmt.Errorf("promote model %q of account %q: %w", version, s.account.ID, err)
 			}
@@ -282,11 +287,24 @@ func (t *Trainer) publish(ctx context.Context, s *state) error {
 	return nil
 }
 
+// held asks the promoter whether a person has put promotion on hold.
+func (t *Trainer) held(ctx context.Context, account string) (bool, error) {
+	h, able := t.deps.Promoter.(Holder)
+	if !able {
+		return false, nil
+	}
+	held, err := h.Held(ctx, account)
+	if err != nil {
+		return false, fmt.Errorf("ask whether promotion is held for account %q: %w", account, err)
+	}
+	return held, nil
+}
+
 func (t *Trainer) report(s *state, p *publication) {
 	out := p.out
 	t.deps.Metrics.observe(s.account.ID, p)
 	t.deps.Log.Info("model fitted", "account", s.account.ID, "version", out.model.Version(),
 		"rows", len(p.job.rows.rows), "learned", out.learned, "full", out.full, "exact", out.exact,
-		"loss", out.verdict.Loss, "constant", out.verdict.Constant, "promoted", out.verdict.Pass,
+		"loss", out.verdict.Loss, "constant", out.verdict.Constant, "promoted", p.promoted,
 		"reason", out.verdict.Reason, "took", p.took)
 }

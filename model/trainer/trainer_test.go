@@ -301,6 +301,27 @@ func TestOneFailingAccountStopsNoOther(t *testing.T) {
 	}
 }
 
+// TestRollbackHolds: after a person has rolled back, models are made and judged
+// and none goes live until the hold is lifted.
+func TestRollbackHolds(t *testing.T) {
+	d := newDesk("acme")
+	tr := start(t, d, settings())
+	r := seeded(12)
+	d.arriveAll("acme", d.decide(r, "acme", 300))
+	tr.step(t.Context())
+	d.champions["acme"], d.held = "", true
+	d.arriveAll("acme", d.decide(r, "acme", 300))
+	tr.step(t.Context())
+	if c := d.lastCard("acme"); c.Gate != gateHeld || d.champion("acme") != "" || !strings.Contains(c.GateReason, "rolled back") {
+		t.Errorf("champion %q, gate %q: %s", d.champion("acme"), c.Gate, c.GateReason)
+	}
+	d.held = false
+	d.arriveAll("acme", d.decide(r, "acme", 300))
+	if tr.step(t.Context()); d.champion("acme") == "" {
+		t.Errorf("still held: %s", d.lastCard("acme").GateReason)
+	}
+}
+
 func TestChampionThatIsGoneIsNoRival(t *testing.T) {
 	d := newDesk("acme")
 	d.champions["acme"] = "20200101T000000Z-deadbeef"

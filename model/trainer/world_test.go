@@ -26,6 +26,7 @@ type desk struct {
 	artifacts map[string][]byte
 	champions map[string]string
 	now       time.Time
+	held      bool
 	fail      func(call, account string) error
 }
 
@@ -168,6 +169,12 @@ func (d *desk) Promote(_ context.Context, account, version, _ string) error {
 	}
 	d.champions[account] = version
 	return nil
+}
+
+func (d *desk) Held(context.Context, string) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.held, nil
 }
 
 func (d *desk) champion(account string) string {
