@@ -80,8 +80,8 @@ type Promoter interface {
 	Promote(ctx context.Context, account, version, reason string) error
 }
 
-// Holder is an ability that a Promoter may have: to say that nothing is to be
-// promoted for now. It should hold after a person has rolled a model back, until
+// Holder is an ability that a Promoter may have: to say that nothing is to
+// be promoted. It should hold after a person has rolled a model back, until
 // a person promotes one: the next model is fitted to nearly the same rows as the
 // one that was found wanting. Models are fitted, judged and stored all the same.
 type Holder interface {
