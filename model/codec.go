@@ -1,19 +1,177 @@
 package model
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // ErrFormat marks bytes that are not a model of a version this program reads.
-var ErrFormat = errors.New("not a model artifact")
+var ErrFormat = errors.New("not a usable model artifact")
 
-// Encode returns the artifact: magic, format version, sizes, payload and a
-// SHA-256 of all that. The same model gives the same bytes.
-func (m *Model) Encode() []byte { return nil }
+// The artifact: magic with the format version, payload, SHA-256 of both. Numbers
+// are little-endian; counts are varints. Only cells that were learned are there.
+const (
+	magic       = "USHERMDL\x01"
+	maxArtifact = 1 << 30
+	maxVersion  = 256
+)
+
+// Encode returns the artifact. The same model gives the same bytes.
+func (m *Model) Encode() []byte {
+	w := writer{b: append(make([]byte, 0, 1<<16), magic...)}
+	w.text(m.version[:min(len(m.version), maxVersion)])
+	c := &m.core
+	w.f64(c.lo, c.hi)
+	w.u64(c.schema)
+	w.keys(c.lin.rows.keys)
+	w.keys(c.lin.cols.keys)
+	for _, n := range c.seen {
+		w.count(int(n))
+	}
+	w.linear(&c.lin)
+	w.scales(&c.scale)
+	w.success(&c.good, &c.lin)
+	w.dense(&c.dense)
+	w.f64(c.quality.sparse, c.quality.dense, c.quality.weight)
+	sum := sha256.Sum256(w.b)
+	return append(w.b, sum[:]...)
+}
 
 // Decode reads an artifact. Damaged, oversized or foreign bytes give an error
-// that wraps ErrFormat; they never crash and never allocate beyond the limits.
+// that wraps ErrFormat; they never crash, and memory is bounded by the limits of
+// a Config whatever the bytes say.
 func Decode(data []byte) (*Model, error) {
-	return nil, fmt.Errorf("decode %d bytes: %w", len(data), ErrFormat)
+	if len(data) > maxArtifact {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are read", ErrFormat, len(data), maxArtifact)
+	}
+	if len(data) < len(magic)+sha256.Size || !bytes.HasPrefix(data, []byte(magic)) {
+		return nil, fmt.Errorf("%w: no %q at the start", ErrFormat, magic)
+	}
+	body := data[:len(data)-sha256.Size]
+	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], data[len(body):]) {
+		return nil, fmt.Errorf("%w: checksum does not match", ErrFormat)
+	}
+	return decodeBody(body[len(magic):])
+}
+
+func decodeBody(body []byte) (*Model, error) {
+	r := reader{b: body}
+	m := &Model{version: r.text()}
+	c := &m.core
+	c.lo, c.hi = r.f64(), r.f64()
+	c.schema = r.u64()
+	c.lin.rows = r.keys(limitRows)
+	c.lin.cols = r.keys(limitCols + builtInCols)
+	r.check(c.lo < c.hi && !math.IsInf(c.lo, 0) && !math.IsInf(c.hi, 0), "reward range")
+	r.check(c.lin.rows.len() > 0 && c.lin.rows.keys[0] == keyConstant, "rows")
+	r.check(c.lin.cols.len() >= builtInCols && c.lin.cols.keys[0] == keyDeviation && c.lin.cols.keys[1] == keyBaseline, "columns")
+	if r.err == nil {
+		c.seen = make([]int64, c.lin.cols.len())
+		for i := range c.seen {
+			c.seen[i] = int64(r.count(math.MaxInt32))
+		}
+		r.linear(&c.lin)
+		r.scales(&c.scale, c.lin.rows.len())
+		r.success(&c.good, &c.lin)
+		r.dense(&c.dense, c.lin.cols.len())
+		c.quality = quality{sparse: r.f64(), dense: r.f64(), weight: r.f64()}
+		r.check(c.quality.weight >= 0 && c.quality.dense >= 0 && c.quality.sparse >= 0, "quality")
+	}
+	r.check(len(r.b) == 0, "length")
+	if r.err != nil {
+		return nil, r.err
+	}
+	return m, nil
+}
+
+// writer appends fields.
+type writer struct{ b []byte }
+
+func (w *writer) u64(v uint64) { w.b = binary.LittleEndian.AppendUint64(w.b, v) }
+func (w *writer) count(n int)  { w.b = binary.AppendUvarint(w.b, uint64(n)) }
+func (w *writer) text(s string) {
+	w.count(len(s))
+	w.b = append(w.b, s...)
+}
+
+func (w *writer) f64(vs ...float64) {
+	for _, v := range vs {
+		w.u64(math.Float64bits(v))
+	}
+}
+
+func (w *writer) f32(vs ...float32) {
+	for _, v := range vs {
+		w.b = binary.LittleEndian.AppendUint32(w.b, math.Float32bits(v))
+	}
+}
+
+func (w *writer) keys(keys []uint64) {
+	w.count(len(keys))
+	for _, k := range keys {
+		w.u64(k)
+	}
+}
+
+func (w *writer) linear(l *linear) {
+	for r := range l.rows.len() {
+		row := l.prec[r*l.stride:][:l.cols.len()]
+		n := 0
+		for _, p := range row {
+			if p > 0 {
+				n++
+			}
+		}
+		w.count(n)
+		for c, p := range row {
+			if p > 0 {
+				w.count(c)
+				w.f32(l.w[r*l.stride+c], p)
+			}
+		}
+	}
+}
+
+func (w *writer) scales(s *scales) {
+	for i := range s.exp {
+		w.count(int(s.exp[i]) - minExponent)
+		w.f32(s.count[i])
+	}
+}
+
+func (w *writer) success(s *success, l *linear) {
+	for r := range l.rows.len() {
+		w.f32(s.precision(r))
+		if s.precision(r) > 0 {
+			w.f32(s.w[r*l.stride:][:l.cols.len()]...)
+		}
+	}
+	for st := range s.pair {
+		w.f64(s.pair[st].w[:]...)
+		w.f64(s.pair[st].prec[:]...)
+	}
+}
+
+func (w *writer) dense(d *dense) {
+	w.keys(d.dims.keys)
+	off := 0
+	if d.off {
+		off = 1
+	}
+	w.count(off)
+	w.count(len(d.arms))
+	for i := range d.arms {
+		a := &d.arms[i]
+		w.count(a.d)
+		for r := range a.d {
+			w.f32(float32(a.theta[r]))
+			for c := r; c < a.d; c++ {
+				w.f32(float32(a.inv[r*a.d+c]))
+			}
+		}
+	}
 }

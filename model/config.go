@@ -14,18 +14,16 @@ type Config struct {
 	// MaxFeatures and MaxArms bound distinct context features and distinct arms
 	// (arm features included). What comes later is not learned.
 	MaxFeatures, MaxArms int
-	// MaxCells bounds features x arms that carry weights: 8 bytes each.
+	// MaxCells bounds features x arms that carry weights: 12 bytes each.
 	MaxCells int
-	// MaxNames bounds the feature names kept for explanations.
-	MaxNames int
 }
 
 // DefaultConfig returns the configuration used everywhere: rewards in 0..1 and
-// at most about 128 MB.
+// at most about 130 MB.
 func DefaultConfig() Config {
 	return Config{
 		RewardMin: 0, RewardMax: 1,
-		MaxFeatures: 1 << 17, MaxArms: 1 << 12, MaxCells: 1 << 24, MaxNames: 1 << 14,
+		MaxFeatures: 1 << 17, MaxArms: 1 << 12, MaxCells: 1 << 23,
 	}
 }
 
@@ -40,7 +38,7 @@ func (c Config) Validate() error {
 		v, limit int
 	}{
 		{"max_features", c.MaxFeatures, limitRows}, {"max_arms", c.MaxArms, limitCols},
-		{"max_cells", c.MaxCells, limitCells}, {"max_names", c.MaxNames, limitNames},
+		{"max_cells", c.MaxCells, limitCells},
 	} {
 		if f.v < 1 || f.v > f.limit {
 			errs = append(errs, fmt.Errorf("%s is %d, must be 1 to %d", f.name, f.v, f.limit))
@@ -51,8 +49,7 @@ func (c Config) Validate() error {
 
 // Hard limits that an encoded artifact may not exceed either.
 const (
-	limitRows  = 1 << 21
+	limitRows  = 1 << 20
 	limitCols  = 1 << 15
-	limitCells = 1 << 26
-	limitNames = 1 << 17
+	limitCells = 1 << 24
 )

@@ -26,6 +26,7 @@ type entry struct {
 	field uint64
 	value float32
 	kind  fieldKind
+	twin  bool // a number that is present as a category as well
 	name  string
 	text  string
 	other int32 // index of the crossed entry when kind is kindCross
@@ -81,6 +82,17 @@ func (f *Features) AddNumber(name string, v float64) {
 	}
 	field := xxhash.Sum64String(name)
 	f.add(entry{hash: mix(field, numberSalt), field: field, value: float32(v), kind: kindNumber, name: name})
+}
+
+// AddCode adds a whole number of which nobody knows whether it counts something
+// or names something: as a number and as the category of its text.
+func (f *Features) AddCode(name, text string, v float64) {
+	n := len(f.entries)
+	f.AddNumber(name, v)
+	if n < len(f.entries) {
+		f.entries[n].twin = f.entries[n].kind == kindNumber
+	}
+	f.AddString(name, text)
 }
 
 // AddText lower-cases text, splits it into runs of [a-z0-9'] and adds one
@@ -143,6 +155,9 @@ func (f *Features) Cross(a, b string) {
 		}
 	}
 }
+
+// armValue returns the value of an arm's feature, numbers cut to -1..1.
+func (e *entry) armValue() float32 { return min(max(e.value, -1), 1) }
 
 func (e *entry) crossable(field uint64) bool {
 	return e.field == field && (e.kind == kindCategory || e.kind == kindWord)

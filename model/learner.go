@@ -1,7 +1,9 @@
 package model
 
 import (
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -13,6 +15,7 @@ type Learner struct {
 	core    core
 	scratch Scratch
 	stats   Stats
+	fields  index // names and kinds of the context's features
 }
 
 // Stats sums up what a learner has seen.
@@ -20,9 +23,10 @@ type Stats struct {
 	// Rows is the number of examples learned.
 	Rows int64
 	// ProgressiveLoss is the mean squared error of the reward predicted for each
-	// example before learning from it; BaselineLoss that of the running mean.
+	// example before learning from it, in units of the squared reward range;
+	// BaselineLoss that of the running mean.
 	ProgressiveLoss, BaselineLoss float64
-	// MeanReward is the mean reward.
+	// MeanReward is the mean reward, scaled to 0..1.
 	MeanReward float64
 }
 
@@ -31,8 +35,9 @@ func New(cfg Config) (*Learner, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("validate learner config: %w", err)
 	}
-	l := &Learner{cfg: cfg, core: core{lo: cfg.RewardMin, hi: cfg.RewardMax, seen: make([]int64, 2)}}
+	l := &Learner{cfg: cfg, core: core{lo: cfg.RewardMin, hi: cfg.RewardMax, seen: make([]int64, builtInCols)}}
 	l.core.lin.reset()
+	l.core.scale.grow(1)
 	return l, nil
 }
 
@@ -44,26 +49,95 @@ func (l *Learner) Score(ctx *Features, arms []Arm, out []Score) {
 	l.core.score(&l.scratch, ctx, arms, out)
 }
 
-// Learn takes in one example. An example whose Chosen is out of range is an
-// error and changes nothing.
+// Learn takes in one example. One whose Chosen is out of range, or whose reward
+// or weight is not finite or negative in weight, is an error and changes nothing.
 func (l *Learner) Learn(e Example) error {
 	if e.Chosen < 0 || e.Chosen >= len(e.Arms) {
 		return fmt.Errorf("learn example: chosen arm %d of %d", e.Chosen, len(e.Arms))
 	}
+	if math.IsNaN(e.Reward) || math.IsNaN(e.Weight) || math.IsInf(e.Weight, 0) || e.Weight < 0 {
+		return errors.New("learn example: reward or weight is not a usable number")
+	}
+	if e.Weight == 0 {
+		e.Weight = 1
+	}
 	c := &l.core
-	arm := &e.Arms[e.Chosen]
-	reward := (min(max(e.Reward, c.lo), c.hi) - c.lo) / (c.hi - c.lo)
-	l.admit(e.Context, arm)
-	s := &l.scratch
-	s.rows = c.findRows(s.rows[:0], e.Context)
-	s.cols = c.findCols(s.cols[:0], arm)
-	mean, _ := c.lin.predict(s.rows, s.cols, priorPrecision)
-	l.account(reward, min(max(mean, 0), 1))
-	c.lin.update(s.rows, s.cols, reward-mean, noiseVariance, priorPrecision)
-	if at := c.lin.cols.find(xxhash.Sum64String(arm.ID) ^ armSalt); at >= 0 {
+	e.Reward = (min(max(e.Reward, c.lo), c.hi) - c.lo) / (c.hi - c.lo)
+	for i := range e.Arms {
+		l.admitArm(&e.Arms[i])
+	}
+	l.admitContext(e.Context)
+	l.resize()
+
+	c.findRows(&l.scratch, e.Context)
+	d := decision{base: baselineOf(e.Arms), chosen: e.Chosen}
+	predicted := l.learnSparse(&e, d)
+	if d.base < 0 && c.dense.dims.len() > 0 && !c.dense.off {
+		predicted = l.learnDense(&e, predicted)
+	}
+	l.account(e.Reward, predicted)
+	if at := c.armColumn(&e.Arms[e.Chosen]); at >= 0 {
 		c.seen[at]++
 	}
 	return nil
+}
+
+// learnSparse returns the prediction made before learning.
+func (l *Learner) learnSparse(e *Example, d decision) float64 {
+	c, s := &l.core, &l.scratch
+	arm := &e.Arms[e.Chosen]
+	if d.base >= 0 {
+		d.baseFit = c.fit(s, &e.Arms[d.base])
+	}
+	c.findCols(s, arm, d)
+	mean, variance := c.lin.predict(s.rows, s.cols)
+	var pair [pairSize]float64
+	if d.base >= 0 {
+		pair = c.pairOf(s, arm, d)
+		m, v := c.good.predict(&pair, pairState(d))
+		mean, variance = mean+m, variance+v
+	}
+	gain := e.Weight * (e.Reward - mean) / (noise + e.Weight*variance)
+	c.lin.update(s.rows, s.cols, gain, e.Weight)
+	if d.base >= 0 {
+		c.good.update(&pair, pairState(d), gain, e.Weight)
+		if at := c.armColumn(arm); at >= 0 && e.Reward > 0 {
+			c.good.grow(c.lin.rows.len(), c.lin.stride)
+			for len(s.sums) < c.lin.cols.len() {
+				s.sums = append(s.sums, 0)
+			}
+			c.good.learn(s.rows, s.sums, c.lin.stride, at, e.Weight*e.Reward)
+		}
+	}
+	return min(max(mean, 0), 1)
+}
+
+// learnDense returns the prediction of the family that would have decided.
+func (l *Learner) learnDense(e *Example, sparse float64) float64 {
+	c, s := &l.core, &l.scratch
+	at := c.armColumn(&e.Arms[e.Chosen])
+	if at < 0 {
+		return sparse
+	}
+	c.findNumbers(s, e.Context)
+	for len(c.dense.arms) <= int(at) {
+		c.dense.arms = append(c.dense.arms, denseArm{})
+	}
+	a := &c.dense.arms[at]
+	if a.d == 0 && !c.dense.fits(len(s.x)) {
+		c.dense = dense{off: true}
+		return sparse
+	}
+	useDense := c.useDense()
+	mean, _ := a.predict(s.x)
+	mean = min(max(mean, 0), 1)
+	c.quality.observe((e.Reward-sparse)*(e.Reward-sparse), (e.Reward-mean)*(e.Reward-mean))
+	s.work = append(s.work[:0], s.x...)
+	a.update(s.x, s.work, e.Reward, e.Weight)
+	if useDense {
+		return mean
+	}
+	return sparse
 }
 
 func (l *Learner) account(reward, predicted float64) {
@@ -75,37 +149,70 @@ func (l *Learner) account(reward, predicted float64) {
 	s.Rows++
 }
 
-// admit gives every new feature a row and every new arm a column, while there
-// is room.
-func (l *Learner) admit(ctx *Features, arm *Arm) {
-	lin := &l.core.lin
-	lin.cols.put(xxhash.Sum64String(arm.ID)^armSalt, l.cfg.MaxArms)
+// admitArm gives an arm and its features columns, while there is room.
+func (l *Learner) admitArm(arm *Arm) {
+	cols := &l.core.lin.cols
+	cols.put(xxhash.Sum64String(arm.ID)^armSalt, l.cfg.MaxArms+builtInCols)
 	for i := range arm.Features.Len() {
-		lin.cols.put(arm.Features.entries[i].hash, l.cfg.MaxArms)
+		cols.put(arm.Features.entries[i].hash, l.cfg.MaxArms+builtInCols)
 	}
-	lin.widen(lin.cols.len())
-	for len(l.core.seen) < lin.cols.len() {
-		l.core.seen = append(l.core.seen, 0)
-	}
-	limit := min(l.cfg.MaxFeatures, l.cfg.MaxCells/lin.stride)
+}
+
+// admitContext gives new features rows, while there is room, and counts all.
+func (l *Learner) admitContext(ctx *Features) {
+	c := &l.core
+	limit := max(1, min(l.cfg.MaxFeatures, l.cfg.MaxCells/max(c.lin.stride, c.lin.cols.len())))
+	grew := false
 	for i := range ctx.Len() {
 		e := &ctx.entries[i]
-		before := lin.rows.len()
-		if lin.rows.put(e.hash, limit) == int32(before) {
-			l.core.schema ^= mix(e.field, uint64(e.kind))
-			if before < l.cfg.MaxNames {
-				l.core.names = append(l.core.names, ctx.label(i))
-			}
+		before := c.lin.rows.len()
+		at := c.lin.rows.put(e.hash, limit)
+		if at < 0 {
+			continue
+		}
+		c.scale.grow(int(at) + 1)
+		if int(at) == before {
+			l.noteField(mix(e.field, uint64(e.kind)))
+		}
+		c.scale.observe(at, e)
+		if e.kind == kindNumber && !c.dense.off && c.dense.dims.find(e.hash) < 0 {
+			grew = c.dense.dims.put(e.hash, maxDims) >= 0 || grew
 		}
 	}
-	lin.grow()
+	if grew {
+		c.dense.layout()
+	}
+}
+
+// noteField folds a new field into the schema hash, whatever the order.
+func (l *Learner) noteField(key uint64) {
+	before := l.fields.len()
+	if l.fields.put(key, l.cfg.MaxFeatures) == int32(before) {
+		l.core.schema ^= mix(key, numberSalt)
+	}
+}
+
+// resize makes every table cover the rows and columns that there are.
+func (l *Learner) resize() {
+	c := &l.core
+	from := c.lin.stride
+	if c.lin.widen() && len(c.good.w) > 0 {
+		c.good.w = relay(c.good.w, from, c.lin.stride)
+	}
+	c.lin.grow()
+	if len(c.good.w) > 0 {
+		c.good.grow(c.lin.rows.len(), c.lin.stride)
+	}
+	for len(c.seen) < c.lin.cols.len() {
+		c.seen = append(c.seen, 0)
+	}
 }
 
 // Snapshot freezes the learner under a version. The learner goes on unaffected.
 func (l *Learner) Snapshot(version string) *Model {
-	c := l.core
-	c.lin = l.core.lin.clone()
-	c.seen = append([]int64(nil), l.core.seen...)
-	c.names = l.core.names[:len(l.core.names):len(l.core.names)]
-	return &Model{version: version, core: c}
+	c := &l.core
+	return &Model{version: version, core: core{
+		lo: c.lo, hi: c.hi, schema: c.schema, seen: append([]int64(nil), c.seen...),
+		lin: c.lin.clone(), scale: c.scale.clone(), good: c.good.clone(), dense: c.dense.clone(), quality: c.quality,
+	}}
 }

@@ -1,60 +1,32 @@
 package model
 
-import "math"
-
-// linear is the sparse family: one weight per (context feature, column), where
-// columns stand for arms, arm features, "any arm" and "the caller's baseline".
-// Next to each weight stands its precision, which makes every update adaptive
-// and normalised and gives the uncertainty of a prediction.
+// linear is the sparse family: one weight per (context feature, column). Columns
+// stand for arms, for features of arms, and for "the caller's baseline" and "any
+// other arm than the baseline". Beside each weight stands its precision, which
+// makes every step adaptive and normalised and gives the uncertainty of a score.
 type linear struct {
 	rows   index // context features; row 0 is the constant
-	cols   index // arms and arm features; columns 0 and 1 are built in
+	cols   index // the two built-in columns, then arms and arm features
 	stride int   // columns allocated per row
 	w      []float32
 	prec   []float32
 }
 
-// Keys of what every model has.
+// Built-in rows and columns, and what keeps arms apart from features.
 const (
-	keyBias     = 0x5f1d36f1a2b5c3d7
-	keyAny      = 0x243f6a8885a308d3
-	keyBaseline = 0x13198a2e03707344
-	armSalt     = 0xa4093822299f31d0
+	rowConstant  = 0
+	colDeviation = 0
+	colBaseline  = 1
+	builtInCols  = 2
+
+	keyConstant  = 0x5f1d36f1a2b5c3d7
+	keyDeviation = 0x243f6a8885a308d3
+	keyBaseline  = 0x13198a2e03707344
+	armSalt      = 0xa4093822299f31d0
 )
 
-func (l *linear) reset() {
-	l.rows.put(keyBias, 1)
-	l.cols.put(keyAny, 2)
-	l.cols.put(keyBaseline, 2)
-	l.stride = 8
-	l.grow()
-}
-
-// grow makes the tables cover all rows.
-func (l *linear) grow() {
-	for want := l.rows.len() * l.stride; len(l.w) < want; {
-		l.w = append(l.w, 0)
-		l.prec = append(l.prec, 0)
-	}
-}
-
-// widen re-lays the tables so that every row has room for n columns.
-func (l *linear) widen(n int) {
-	stride := l.stride
-	for stride < n {
-		stride *= 2
-	}
-	if stride == l.stride {
-		return
-	}
-	w := make([]float32, l.rows.len()*stride)
-	prec := make([]float32, l.rows.len()*stride)
-	for r := range l.rows.len() {
-		copy(w[r*stride:], l.w[r*l.stride:(r+1)*l.stride])
-		copy(prec[r*stride:], l.prec[r*l.stride:(r+1)*l.stride])
-	}
-	l.stride, l.w, l.prec = stride, w, prec
-}
+// noise is the variance of a reward in units of the prior variance of a score.
+const noise = 0.5
 
 // term is one row or column with its value.
 type term struct {
@@ -62,32 +34,72 @@ type term struct {
 	v  float32
 }
 
-// predict returns the sum over rows x cols and its variance, for a prior
-// precision on every weight.
-func (l *linear) predict(rows, cols []term, prior float64) (mean, variance float64) {
+func (l *linear) reset() {
+	l.rows.put(keyConstant, 1)
+	l.cols.put(keyDeviation, builtInCols)
+	l.cols.put(keyBaseline, builtInCols)
+	l.stride = 8
+	l.grow()
+}
+
+// grow makes the tables cover all rows.
+func (l *linear) grow() {
+	if missing := l.rows.len()*l.stride - len(l.w); missing > 0 {
+		l.w = append(l.w, make([]float32, missing)...)
+		l.prec = append(l.prec, make([]float32, missing)...)
+	}
+}
+
+// widen re-lays the tables so that every row has room for all columns.
+func (l *linear) widen() bool {
+	stride := l.stride
+	for stride < l.cols.len() {
+		stride *= 2
+	}
+	if stride == l.stride {
+		return false
+	}
+	l.w = relay(l.w, l.stride, stride)
+	l.prec = relay(l.prec, l.stride, stride)
+	l.stride = stride
+	return true
+}
+
+// relay copies a table into one with longer rows.
+func relay(t []float32, from, to int) []float32 {
+	n := len(t) / from
+	out := make([]float32, n*to)
+	for r := range n {
+		copy(out[r*to:], t[r*from:(r+1)*from])
+	}
+	return out
+}
+
+// predict returns the sum over rows x cols and its variance, each weight having
+// prior variance 1.
+func (l *linear) predict(rows, cols []term) (mean, variance float64) {
 	for _, r := range rows {
 		base := int(r.at) * l.stride
 		for _, c := range cols {
 			at := base + int(c.at)
-			x := float64(r.v) * float64(c.v)
-			mean += x * float64(l.w[at])
-			variance += x * x / (prior + float64(l.prec[at]))
+			x := r.v * c.v
+			mean += float64(x * l.w[at])
+			variance += float64(x * x / (1 + l.prec[at]))
 		}
 	}
 	return mean, variance
 }
 
-// update moves the weights towards the error by a diagonal Kalman step.
-func (l *linear) update(rows, cols []term, err, noise, prior float64) {
-	_, variance := l.predict(rows, cols, prior)
-	gain := err / (noise + variance)
+// update makes a diagonal Kalman step: gain is the error divided by the total
+// variance of the prediction, weight how often the example counts.
+func (l *linear) update(rows, cols []term, gain, weight float64) {
 	for _, r := range rows {
 		base := int(r.at) * l.stride
 		for _, c := range cols {
 			at := base + int(c.at)
-			x := float64(r.v) * float64(c.v)
-			l.w[at] += float32(gain * x / (prior + float64(l.prec[at])))
-			l.prec[at] += float32(x * x / noise)
+			x := float64(r.v * c.v)
+			l.w[at] += float32(gain * x / (1 + float64(l.prec[at])))
+			l.prec[at] += float32(weight * x * x / noise)
 		}
 	}
 }
@@ -97,17 +109,4 @@ func (l *linear) clone() linear {
 		rows: l.rows.clone(), cols: l.cols.clone(), stride: l.stride,
 		w: append([]float32(nil), l.w...), prec: append([]float32(nil), l.prec...),
 	}
-}
-
-// finite reports whether all weights can be used.
-func (l *linear) finite() bool {
-	for i, w := range l.w {
-		if f := float64(w); math.IsNaN(f) || math.IsInf(f, 0) {
-			return false
-		}
-		if p := float64(l.prec[i]); !(p >= 0) || math.IsInf(p, 0) {
-			return false
-		}
-	}
-	return true
 }

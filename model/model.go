@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -11,35 +12,39 @@ import (
 type Model struct {
 	version string
 	core    core
-	sha256  string
 }
 
-// core is what learner and model share: everything a score needs.
+// core is what learner and model share: everything that a score needs.
 type core struct {
-	lo, hi float64
-	seen   []int64 // examples learned, by column
-	lin    linear
-	names  []string // of row i, "" when not kept
-	schema uint64
+	lo, hi  float64
+	schema  uint64
+	seen    []int64 // examples learned, by column
+	lin     linear
+	scale   scales
+	good    success
+	dense   dense
+	quality quality
 }
 
 // Scratch is the working memory of one scorer. The zero value is ready; give
 // each goroutine its own.
 type Scratch struct {
-	rows, cols []term
+	rows, cols   []term
+	sums         []float64
+	raw, x, work []float64
 }
 
 // Version returns the name that the model was frozen under.
 func (m *Model) Version() string { return m.version }
 
-// SHA256 returns the hex digest of the encoded model.
-func (m *Model) SHA256() string { return m.sha256 }
-
 // Arms returns how many arms and arm features the model knows.
-func (m *Model) Arms() int { return m.core.lin.cols.len() - 2 }
+func (m *Model) Arms() int { return m.core.lin.cols.len() - builtInCols }
 
 // Features returns how many distinct context features the model knows.
 func (m *Model) Features() int { return m.core.lin.rows.len() - 1 }
+
+// Family names what decides when there is no baseline: "dense" or "sparse".
+func (m *Model) Family() string { return m.core.family() }
 
 // SchemaHash identifies the names and kinds of the context features learned
 // from. Scoring with others is safe: unknown features count as absent.
@@ -53,81 +58,223 @@ func (m *Model) Score(s *Scratch, ctx *Features, arms []Arm, out []Score) {
 }
 
 func (c *core) score(s *Scratch, ctx *Features, arms []Arm, out []Score) {
-	s.rows = c.findRows(s.rows[:0], ctx)
+	base := baselineOf(arms)
+	c.findRows(s, ctx)
+	useDense := base < 0 && c.useDense()
+	if useDense {
+		c.findNumbers(s, ctx)
+	}
+	fit := 0.0
+	if base >= 0 {
+		fit = c.fit(s, &arms[base])
+	}
 	for i := range arms {
-		s.cols = c.findCols(s.cols[:0], &arms[i])
-		mean, variance := c.lin.predict(s.rows, s.cols, priorPrecision)
+		at := c.armColumn(&arms[i])
+		var mean, dev float64
+		switch {
+		case useDense:
+			mean, dev = c.denseScore(s, at)
+		default:
+			mean, dev = c.sparseScore(s, &arms[i], decision{base: base, chosen: i, baseFit: fit})
+		}
 		out[i] = Score{
 			Value:  c.lo + (c.hi-c.lo)*min(max(mean, 0), 1),
-			StdErr: (c.hi - c.lo) * math.Sqrt(variance),
-			Known:  c.known(&arms[i]),
+			StdErr: (c.hi - c.lo) * dev,
+			Known:  at >= 0 && c.seen[at] > 0,
 		}
 	}
 }
 
+// decision is the part of a decision that an arm's score depends on besides
+// context and arm.
+type decision struct {
+	base, chosen int     // indexes of the baseline (-1: none) and of this arm
+	baseFit      float64 // how well the baseline fits the context
+}
+
+// Prior deviations of a score. They set how far an untried arm may hope to
+// exceed what is expected of it: little where a baseline shows what is good.
 const (
-	priorPrecision = 1.0
-	noiseVariance  = 0.25
+	deviationAlone  = 0.36
+	deviationBeside = 0.04
 )
 
-func (c *core) known(a *Arm) bool {
-	at := c.lin.cols.find(xxhash.Sum64String(a.ID) ^ armSalt)
-	return at >= 0 && c.seen[at] > 0
+func (c *core) sparseScore(s *Scratch, arm *Arm, d decision) (mean, dev float64) {
+	own := c.findCols(s, arm, d)
+	mean, variance := c.lin.predict(s.rows, s.cols[:own])
+	if d.base < 0 {
+		return mean, deviationAlone * math.Sqrt(variance)
+	}
+	shared, _ := c.lin.predict(s.rows, s.cols[own:])
+	pair := c.pairOf(s, arm, d)
+	add, _ := c.good.predict(&pair, pairState(d))
+	return mean + shared + add, deviationBeside * math.Sqrt(variance)
 }
 
-func (c *core) findRows(rows []term, ctx *Features) []term {
-	rows = append(rows, term{0, 1})
-	for i := range ctx.Len() {
-		if at := c.lin.rows.find(ctx.entries[i].hash); at >= 0 {
-			rows = append(rows, term{at, ctx.entries[i].value})
+func (c *core) denseScore(s *Scratch, at int32) (mean, dev float64) {
+	var untried denseArm
+	a := &untried
+	if at >= 0 && int(at) < len(c.dense.arms) {
+		a = &c.dense.arms[at]
+	}
+	mean, leverage := a.predict(s.x)
+	return mean, math.Sqrt(leverage * c.quality.denseLoss())
+}
+
+func (c *core) pairOf(s *Scratch, arm *Arm, d decision) [pairSize]float64 {
+	fit := d.baseFit
+	if d.chosen != d.base {
+		fit = c.fit(s, arm)
+	}
+	return [pairSize]float64{fit, 1, d.baseFit}
+}
+
+func (c *core) fit(s *Scratch, arm *Arm) float64 {
+	return c.good.score(s.rows, c.lin.stride, c.armColumn(arm))
+}
+
+func pairState(d decision) int {
+	if d.chosen == d.base {
+		return pairBaseline
+	}
+	return pairDeviation
+}
+
+func baselineOf(arms []Arm) int {
+	for i := range arms {
+		if arms[i].Baseline {
+			return i
 		}
 	}
-	return rows
+	return -1
 }
 
-func (c *core) findCols(cols []term, a *Arm) []term {
-	cols = append(cols, term{0, 1})
-	if a.Baseline {
-		cols = append(cols, term{1, 1})
+func (c *core) armColumn(a *Arm) int32 { return c.lin.cols.find(xxhash.Sum64String(a.ID) ^ armSalt) }
+
+// findRows looks up the context's features and scales them so that their squares
+// sum to 1: a prediction's prior variance is then the same for every context.
+func (c *core) findRows(s *Scratch, ctx *Features) {
+	s.rows = append(s.rows[:0], term{rowConstant, 1})
+	var norm float32
+	for i := range ctx.Len() {
+		e := &ctx.entries[i]
+		if e.twin {
+			continue
+		}
+		at := c.lin.rows.find(e.hash)
+		if at < 0 || c.scale.count[at] == 0 {
+			continue
+		}
+		v := e.value
+		if e.kind == kindNumber {
+			v = c.scale.apply(at, v)
+		}
+		s.rows = append(s.rows, term{at, v})
+		norm += v * v
 	}
-	if at := c.lin.cols.find(xxhash.Sum64String(a.ID) ^ armSalt); at >= 0 {
-		cols = append(cols, term{at, 1})
+	if norm > 0 {
+		f := float32(1 / math.Sqrt(float64(norm)))
+		for i := 1; i < len(s.rows); i++ {
+			s.rows[i].v *= f
+		}
+	}
+}
+
+// findNumbers expands the context's numbers for the dense family into s.x.
+func (c *core) findNumbers(s *Scratch, ctx *Features) {
+	s.raw = s.raw[:0]
+	for range c.dense.dims.len() {
+		s.raw = append(s.raw, math.NaN())
+	}
+	for i := range ctx.Len() {
+		e := &ctx.entries[i]
+		if e.kind != kindNumber {
+			continue
+		}
+		dim, at := c.dense.dims.find(e.hash), c.lin.rows.find(e.hash)
+		if dim >= 0 && at >= 0 {
+			s.raw[dim] = float64(c.scale.apply(at, e.value))
+		}
+	}
+	s.x = c.dense.expand(s.x[:0], s.raw)
+}
+
+// findCols looks up the arm's columns and returns how many of them are its own:
+// itself and its features, scaled so that their squares sum to 1. The shared
+// column of the baseline or of deviations follows.
+func (c *core) findCols(s *Scratch, a *Arm, d decision) int {
+	s.cols = s.cols[:0]
+	if at := c.armColumn(a); at >= 0 {
+		s.cols = append(s.cols, term{at, 1})
 	}
 	for i := range a.Features.Len() {
 		if at := c.lin.cols.find(a.Features.entries[i].hash); at >= 0 {
-			cols = append(cols, term{at, a.Features.entries[i].value})
+			s.cols = append(s.cols, term{at, a.Features.entries[i].armValue()})
 		}
 	}
-	return cols
+	own := len(s.cols)
+	if own > 1 {
+		var norm float32
+		for _, t := range s.cols {
+			norm += t.v * t.v
+		}
+		for i := range s.cols {
+			s.cols[i].v /= float32(math.Sqrt(float64(norm)))
+		}
+	}
+	switch {
+	case d.base < 0:
+	case d.base == d.chosen:
+		s.cols = append(s.cols, term{colBaseline, 1})
+	default:
+		s.cols = append(s.cols, term{colDeviation, 1})
+	}
+	return own
 }
 
-// Explain returns the top largest contributions of context features to the
-// arm's score, largest magnitude first. Features whose names were not kept
-// appear as "#" and their hash. It allocates; it is not for the hot path.
+// Explain is ExplainAmong for an arm by itself, where no baseline is known or
+// the arm is the baseline.
 func (m *Model) Explain(ctx *Features, arm Arm, top int) []Factor {
+	return m.ExplainAmong(ctx, []Arm{arm}, 0, top)
+}
+
+// ExplainAmong returns the top largest contributions to the score of
+// arms[chosen] by the sparse family, largest magnitude first: one per context
+// feature, "arm" for the arm by itself and, beside a baseline, "fit" for how well
+// it fits the context. It allocates; it is not for the hot path.
+func (m *Model) ExplainAmong(ctx *Features, arms []Arm, chosen, top int) []Factor {
+	if chosen < 0 || chosen >= len(arms) {
+		return nil
+	}
 	var s Scratch
 	c := &m.core
-	cols := c.findCols(nil, &arm)
-	add := func(name string, r term, into []Factor) []Factor {
-		s.rows = append(s.rows[:0], r)
-		v, _ := c.lin.predict(s.rows, cols, priorPrecision)
-		return append(into, Factor{Name: name, Value: (c.hi - c.lo) * v})
+	d := decision{base: baselineOf(arms), chosen: chosen}
+	c.findRows(&s, ctx)
+	c.findCols(&s, &arms[chosen], d)
+	var factors []Factor
+	names := c.rowNames(ctx)
+	for i, r := range s.rows {
+		v, _ := c.lin.predict(s.rows[i:i+1], s.cols)
+		factors = append(factors, Factor{Name: names[r.at], Value: (c.hi - c.lo) * v})
 	}
-	factors := add("base", term{0, 1}, nil)
-	for i := range ctx.Len() {
-		if at := c.lin.rows.find(ctx.entries[i].hash); at >= 0 {
-			factors = add(ctx.label(i), term{at, ctx.entries[i].value}, factors)
-		}
+	if d.base >= 0 {
+		d.baseFit = c.fit(&s, &arms[d.base])
+		pair := c.pairOf(&s, &arms[chosen], d)
+		v, _ := c.good.predict(&pair, pairState(d))
+		factors = append(factors, Factor{Name: "fit", Value: (c.hi - c.lo) * v})
 	}
 	slices.SortStableFunc(factors, func(a, b Factor) int {
-		switch x, y := math.Abs(a.Value), math.Abs(b.Value); {
-		case x > y:
-			return -1
-		case x < y:
-			return 1
-		default:
-			return 0
-		}
+		return cmp.Compare(math.Abs(b.Value), math.Abs(a.Value))
 	})
-	return factors[:min(top, len(factors))]
+	return factors[:min(max(top, 0), len(factors))]
+}
+
+func (c *core) rowNames(ctx *Features) map[int32]string {
+	names := map[int32]string{rowConstant: "arm"}
+	for i := range ctx.Len() {
+		if at := c.lin.rows.find(ctx.entries[i].hash); at >= 0 {
+			names[at] = ctx.label(i)
+		}
+	}
+	return names
 }

@@ -237,9 +237,13 @@ func (p *banditPlan) features(ctx *model.Features, row int) {
 			continue
 		case u.number && v != "":
 			f, _ := strconv.ParseFloat(v, 64) // parsed before, when the column was detected
-			ctx.AddNumber(u.name, (f-u.lo)/u.span)
-		}
-		if u.category || v == "" {
+			f = (f - u.lo) / u.span
+			if u.category {
+				ctx.AddCode(u.name, v, f)
+			} else {
+				ctx.AddNumber(u.name, f)
+			}
+		default:
 			ctx.AddString(u.name, v)
 		}
 	}

@@ -22,7 +22,7 @@ type Config struct {
 }
 
 // DefaultConfig is the one configuration used everywhere.
-func DefaultConfig() Config { return Config{Floor: 0.005, Optimism: 1} }
+func DefaultConfig() Config { return Config{Floor: 0.005, Optimism: 1.25} }
 
 // Validate reports values out of range.
 func (c Config) Validate() error {

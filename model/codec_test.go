@@ -1,0 +1,146 @@
+package model
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"testing"
+)
+
+// taught returns a learner that has seen n examples of every kind of feature,
+// with and without a baseline.
+func taught(t testing.TB, n int, kinds ...string) *Learner {
+	t.Helper()
+	l, err := New(DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ctx, own Features
+	own.AddString("team", "west")
+	own.AddNumber("seats", 12)
+	for i := range n {
+		fill(&ctx, i, kinds)
+		arms := []Arm{{ID: "a"}, {ID: "b", Features: &own}, {ID: "c"}}
+		if contains(kinds, "baseline") {
+			arms[i%3].Baseline = true
+		}
+		e := Example{Context: &ctx, Arms: arms, Chosen: (i / 2) % 3, Reward: float64((i / 3) % 2), Propensity: 0.5}
+		if err := l.Learn(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return l
+}
+
+func contains(kinds []string, k string) bool {
+	for _, s := range kinds {
+		if s == k {
+			return true
+		}
+	}
+	return false
+}
+
+func fill(ctx *Features, i int, kinds []string) {
+	ctx.Reset()
+	ctx.AddString("channel", []string{"web", "phone", ""}[i%3])
+	ctx.AddText("text", fmt.Sprintf("Please help with order number%d", i%7))
+	if contains(kinds, "number") {
+		ctx.AddNumber("wait", float64(i%50)*3)
+		ctx.AddNumber("balance", -float64(i%11))
+	}
+	if contains(kinds, "numbers") {
+		for k := range 40 {
+			ctx.AddNumber(fmt.Sprint("n", k), float64((i*k)%13))
+		}
+	}
+	ctx.Cross("channel", "text")
+}
+
+var taughtKinds = [][]string{{}, {"number"}, {"numbers"}, {"baseline"}, {"baseline", "number"}}
+
+func TestArtifactKeepsEveryScore(t *testing.T) {
+	for _, kinds := range taughtKinds {
+		t.Run(fmt.Sprint(kinds), func(t *testing.T) {
+			m := taught(t, 120, kinds...).Snapshot("v7")
+			data := m.Encode()
+			back, err := Decode(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if back.Version() != "v7" || back.SchemaHash() != m.SchemaHash() || back.Family() != m.Family() {
+				t.Errorf("version %q, schema %x, family %s", back.Version(), back.SchemaHash(), back.Family())
+			}
+			if !bytes.Equal(back.Encode(), data) {
+				t.Error("encoding a decoded model gives other bytes")
+			}
+			var ctx Features
+			var s1, s2 Scratch
+			one, two := make([]Score, 4), make([]Score, 4)
+			for i := range 50 {
+				fill(&ctx, i, kinds)
+				arms := []Arm{{ID: "a"}, {ID: "b"}, {ID: "c", Baseline: i%2 == 0}, {ID: "never seen"}}
+				m.Score(&s1, &ctx, arms, one)
+				back.Score(&s2, &ctx, arms, two)
+				for k := range one {
+					if one[k] != two[k] {
+						t.Fatalf("row %d arm %s: %+v before, %+v after", i, arms[k].ID, one[k], two[k])
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestSameExamplesGiveSameBytes(t *testing.T) {
+	for _, kinds := range taughtKinds {
+		a := taught(t, 200, kinds...).Snapshot("v").Encode()
+		b := taught(t, 200, kinds...).Snapshot("v").Encode()
+		if !bytes.Equal(a, b) {
+			t.Errorf("%v: two runs gave different artifacts", kinds)
+		}
+	}
+}
+
+func TestDecodeRefusesDamage(t *testing.T) {
+	data := taught(t, 50, "number").Snapshot("v").Encode()
+	flipped := bytes.Clone(data)
+	flipped[len(flipped)/2] ^= 1
+	foreign := bytes.Clone(data)
+	foreign[len(magic)-1]++
+	for name, bad := range map[string][]byte{
+		"empty": nil, "short": data[:20], "cut": data[:len(data)-1], "longer": append(bytes.Clone(data), 0),
+		"flipped bit": flipped, "other format version": foreign,
+	} {
+		if _, err := Decode(bad); !errors.Is(err, ErrFormat) {
+			t.Errorf("%s: error %v, want one that wraps ErrFormat", name, err)
+		}
+	}
+}
+
+// FuzzDecode feeds the parser bodies under a valid checksum, so that it is the
+// parser that has to hold, and scores with whatever it accepts.
+func FuzzDecode(f *testing.F) {
+	for _, kinds := range taughtKinds {
+		data := taught(f, 12, kinds...).Snapshot("v").Encode()
+		f.Add(data[len(magic) : len(data)-sha256.Size])
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		data := append([]byte(magic), body...)
+		sum := sha256.Sum256(data)
+		m, err := Decode(append(data, sum[:]...))
+		if err != nil {
+			if !errors.Is(err, ErrFormat) {
+				t.Fatalf("error %v does not wrap ErrFormat", err)
+			}
+			return
+		}
+		var ctx Features
+		var s Scratch
+		out := make([]Score, 2)
+		fill(&ctx, 3, []string{"number"})
+		m.Score(&s, &ctx, []Arm{{ID: "a"}, {ID: "b"}}, out)
+		m.Score(&s, &ctx, []Arm{{ID: "a", Baseline: true}, {ID: "b"}}, out)
+	})
+}
