@@ -64,13 +64,13 @@ type job struct {
 // time and a hash, so the same rows give the same version and the same bytes.
 func (f *fitter) fit(ctx context.Context, j job) (*fitted, error) {
 	start := j.now()
-	todo, full, err := f.plan(j)
+	fresh, full, err := f.plan(j)
 	if err != nil {
 		return nil, err
 	}
-	out := &fitted{learned: len(todo), full: full}
-	trial := newTrial(j, todo)
-	for i, at := range todo {
+	out := &fitted{learned: len(fresh), full: full}
+	trial := newTrial(j, fresh)
+	for i, at := range fresh {
 		if i%1024 == 0 && ctx.Err() != nil {
 			f.forget() // half a fit is worth nothing
 			return nil, ctx.Err()
@@ -97,7 +97,7 @@ func version(watermark time.Time, hash string) string {
 
 // plan decides between going on and starting afresh, and lists the positions of
 // the rows to learn.
-func (f *fitter) plan(j job) (todo []int, full bool, err error) {
+func (f *fitter) plan(j job) (fresh []int, full bool, err error) {
 	marks := j.rows.marks
 	known := 0
 	for known < len(f.learned) && known < len(marks) && f.learned[known] == marks[known] {
@@ -116,9 +116,9 @@ func (f *fitter) plan(j job) (todo []int, full bool, err error) {
 		known, full, f.exact = 0, true, true
 	}
 	for at := known; at < len(marks); at++ {
-		todo = append(todo, at)
+		fresh = append(fresh, at)
 	}
-	return todo, full, nil
+	return fresh, full, nil
 }
 
 // mustWait says that another full fit now would take more than its share of time.
@@ -128,7 +128,7 @@ func (f *fitter) mustWait(j job) bool {
 }
 
 // addNew lists rows whose decisions were never learned.
-func (f *fitter) addNew(marks []mark) (todo []int) {
+func (f *fitter) addNew(marks []mark) (fresh []int) {
 	f.exact = false
 	seen := make(map[uint64]struct{}, len(f.learned))
 	for _, m := range f.learned {
@@ -136,10 +136,10 @@ func (f *fitter) addNew(marks []mark) (todo []int) {
 	}
 	for at, m := range marks {
 		if _, known := seen[m.id]; !known {
-			todo = append(todo, at)
+			fresh = append(fresh, at)
 		}
 	}
-	return todo
+	return fresh
 }
 
 // forget drops the warm learner; the next fit starts afresh.

@@ -80,9 +80,9 @@ type Promoter interface {
 	Promote(ctx context.Context, account, version, reason string) error
 }
 
-// Holder is an ability that a Promoter may have: to say that nothing is to
-// be promoted. It should hold after a person has rolled a model back, until
-// a person promotes one: the next model is fitted to nearly the same rows as the
+// Holder is an ability that a Promoter may have: to say that nothing is to be
+// promoted. It should hold after a person has rolled a model back, until a
+// person promotes one: the next model is fitted to nearly the same rows as the
 // one that was found wanting. Models are fitted, judged and stored all the same.
 type Holder interface {
 	Held(ctx context.Context, account string) (held bool, err error)

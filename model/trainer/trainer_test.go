@@ -183,17 +183,17 @@ func TestMessyStreamEndsInTheSameModel(t *testing.T) {
 // sameModel compares the warm learner of one trainer with a fresh fit elsewhere,
 // under one version.
 func sameModel(tr *Trainer, d *desk) bool {
-	fresh := fitter{}
+	other := fitter{}
 	rows, err := readRows(context.Background(), d, Query{Account: "acme", Limit: 1 << 20})
 	if err != nil {
 		return false
 	}
 	j := job{cfg: settings(), account: d.accounts[0], rows: rows, now: d.clock}
-	if _, err := fresh.fit(context.Background(), j); err != nil {
+	if _, err := other.fit(context.Background(), j); err != nil {
 		return false
 	}
 	a := tr.states["acme"].fit.learner.Snapshot("v").Encode()
-	return len(a) > 0 && bytes.Equal(a, fresh.learner.Snapshot("v").Encode())
+	return len(a) > 0 && bytes.Equal(a, other.learner.Snapshot("v").Encode())
 }
 
 // TestSlowFullFitsWaitTheirTurn: when a full fit took long, new rows are added to

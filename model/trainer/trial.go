@@ -18,14 +18,14 @@ type trial struct {
 
 // newTrial holds out the newest share of all rows, as far as this fit learns
 // them, and at least what the gate needs.
-func newTrial(j job, todo []int) *trial {
+func newTrial(j job, fresh []int) *trial {
 	cfg := learnerConfig(j.account)
 	gate := j.cfg.Gate
 	span := cfg.RewardMax - cfg.RewardMin
 	gate.RequiredGain = max(gate.RequiredGain, j.account.Margin/span)
 	held := max(int(j.cfg.HoldoutShare*float64(len(j.rows.rows))), int(2*gate.MinRows))
 	return &trial{
-		gate: evaluate.NewGate(gate, j.rival != nil), start: max(0, len(todo)-held),
+		gate: evaluate.NewGate(gate, j.rival != nil), start: max(0, len(fresh)-held),
 		lo: cfg.RewardMin, span: span,
 	}
 }
