@@ -1,0 +1,330 @@
+package decision_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/usherhq/usher/decision"
+	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/internal/fault"
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// anyWorld draws policies of every effect, a default, modes and perhaps a model.
+func anyWorld(t *rapid.T, trained *world) *world {
+	w := newWorld()
+	key := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "x"})
+	keys := rapid.SliceOfN(key, 1, 3)
+	var policies []*policy.Policy
+	for i := range rapid.IntRange(0, 5).Draw(t, "policies") {
+		p := &policy.Policy{Name: fmt.Sprintf("p%d", i), Rank: float64(i), Enabled: rapid.Bool().Draw(t, "enabled")}
+		if rapid.Bool().Draw(t, "conditional") {
+			p.When = &policy.Condition{
+				Attribute: "intent", Operator: policy.Equal, Value: rapid.SampledFrom([]string{"refund", "sales"}).Draw(t, "intent"),
+			}
+		}
+		p.Effect = anyEffect(t, key, keys)
+		policies = append(policies, p)
+	}
+	w.set = policy.Compile(policies, 3)
+	if rapid.Bool().Draw(t, "default") {
+		set, err := policy.CompileEffect([]byte(`{"fixed":{"actions":[{"type":"T","target":"` + key.Draw(t, "default key") + `"}]}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.accounts["acme"] = decision.Account{Default: set}
+	}
+	share := rapid.Float64Range(0, 1)
+	m := decision.Mode{
+		Kind: rapid.SampledFrom([]decision.ModeKind{
+			decision.ModeOff, decision.ModeShadow, decision.ModeCompare, decision.ModeHoldout, decision.ModeOn,
+		}).Draw(t, "mode"),
+		Share: share.Draw(t, "share"),
+	}
+	if rapid.Bool().Draw(t, "explores") {
+		exploration := share.Draw(t, "exploration")
+		m.Exploration = &exploration
+	}
+	w.modes["account"] = m
+	if rapid.Bool().Draw(t, "has model") {
+		w.model = trained.model
+	}
+	return w
+}
+
+func anyEffect(t *rapid.T, key *rapid.Generator[string], keys *rapid.Generator[[]string]) policy.Effect {
+	rank := func() *policy.Rank {
+		return &policy.Rank{
+			Targets: rapid.SampledFrom([][]string{nil, keys.Draw(t, "ranked")}).Draw(t, "all or some"),
+			Levers:  map[string]float64{key.Draw(t, "lever"): rapid.Float64Range(-100, 1000).Draw(t, "percent")},
+		}
+	}
+	switch rapid.IntRange(0, 3).Draw(t, "effect") {
+	case 0:
+		return policy.Effect{Fixed: &policy.Fixed{Actions: []event.Action{{Type: "T", Target: key.Draw(t, "fixed")}}}}
+	case 1:
+		return policy.Effect{Deny: &policy.Deny{Targets: keys.Draw(t, "denied")}}
+	case 2:
+		return policy.Effect{Deny: &policy.Deny{Targets: keys.Draw(t, "denied")}, Rank: rank()}
+	default:
+		return policy.Effect{Rank: rank()}
+	}
+}
+
+func anyRequest(t *rapid.T) *decision.Request {
+	r := &decision.Request{
+		Account: "acme", Intent: rapid.SampledFrom([]string{"refund", "sales", ""}).Draw(t, "asked"),
+		RequestID: rapid.StringN(1, 8, -1).Draw(t, "request"), ConversationID: rapid.StringN(0, 3, -1).Draw(t, "conversation"),
+		MaxActions: rapid.IntRange(0, 7).Draw(t, "max"), Attributes: map[string]any{"tier": "gold", "wait": 3.0, "vip": true},
+	}
+	for _, key := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}), 0, 5, rapid.ID).Draw(t, "candidates") {
+		r.Candidates = append(r.Candidates, event.Candidate{Action: event.Action{Type: "T", Target: key}})
+	}
+	if rapid.Bool().Draw(t, "has baseline") {
+		r.Baseline = &event.Action{Target: rapid.SampledFrom([]string{"a", "b", "y"}).Draw(t, "baseline")}
+	}
+	return r
+}
+
+func TestEveryDecisionKeepsItsPromises(t *testing.T) {
+	trained := &world{model: teach(t, "m1", []lesson{
+		{Intent: "refund", Arm: "a", Reward: 1, Times: 20}, {Intent: "refund", Arm: "b", Times: 20},
+		{Intent: "sales", Arm: "b", Reward: 1, Times: 20}, {Intent: "sales", Arm: "c", Reward: 0.3, Times: 5},
+	})}
+	rapid.Check(t, func(rt *rapid.T) {
+		w, r := anyWorld(rt, trained), anyRequest(rt)
+		e := w.engine(t)
+		d, err := e.Decide(context.Background(), r)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if err := d.Validate(); err != nil {
+			rt.Fatal(err)
+		}
+		checkProbabilities(rt, d)
+		checkBans(rt, w, d)
+		again, err := e.Decide(context.Background(), r)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if diff := cmp.Diff(d, again, cmpopts.IgnoreFields(event.Decision{}, "ID", "Time", "Latency")); diff != "" {
+			rt.Fatalf("the same request got another answer: %s", diff)
+		}
+	})
+}
+
+// checkProbabilities: they sum to 1 over the eligible candidates, what is not
+// eligible has none and is never answered, and the propensity is the chosen one's.
+func checkProbabilities(t *rapid.T, d *event.Decision) {
+	sum, eligible := 0.0, map[string]float64{}
+	for i := range d.Candidates {
+		c := &d.Candidates[i]
+		if !c.Eligible && (c.Probability != 0 || c.Verdict == "") {
+			t.Fatalf("%s is not eligible, has probability %g and verdict %q", c.Key(), c.Probability, c.Verdict)
+		}
+		if c.Eligible {
+			eligible[c.Key()] = c.Probability
+			sum += c.Probability
+		}
+	}
+	if len(d.Actions) == 0 {
+		if len(eligible) > 0 || d.Propensity != 0 || d.Chosen != "" {
+			t.Fatalf("no answer although %v are eligible", eligible)
+		}
+		return
+	}
+	if math.Abs(sum-1) > 1e-9 {
+		t.Fatalf("probabilities sum to %g", sum)
+	}
+	for _, a := range d.Actions {
+		if _, ok := eligible[a.Key()]; !ok {
+			t.Fatalf("%s is answered and not eligible", a.Key())
+		}
+	}
+	if p := eligible[d.Chosen]; p != d.Propensity || p <= 0 || d.Chosen != d.Actions[0].Key() {
+		t.Fatalf("chosen %q has probability %g, propensity %g", d.Chosen, p, d.Propensity)
+	}
+	if len(d.Actions) > d.MaxActions {
+		t.Fatalf("%d actions, %d asked for", len(d.Actions), d.MaxActions)
+	}
+}
+
+// checkBans: what a matching deny names is never answered.
+func checkBans(t *rapid.T, w *world, d *event.Decision) {
+	for i, trace := range d.Policies {
+		effect := w.set.Rule(i).Policy().Effect
+		if trace.State != event.True || effect.Deny == nil {
+			continue
+		}
+		for _, a := range d.Actions {
+			if slices.Contains(effect.Deny.Targets, a.Key()) {
+				t.Fatalf("%s is answered although %s bans it", a.Key(), trace.Policy)
+			}
+		}
+	}
+}
+
+func TestSharesAreKept(t *testing.T) {
+	w := newWorld()
+	w.model = teach(t, "m1", []lesson{{Intent: "refund", Arm: "b", Reward: 1, Times: 50}, {Intent: "refund", Arm: "a", Times: 50}})
+	zero, tenth := 0.0, 0.1
+	const n = 20_000
+	count := func(m decision.Mode, what func(*event.Decision) bool) float64 {
+		w.modes["account"] = m
+		e, hits := w.engine(t), 0
+		for i := range n {
+			d, err := e.Decide(context.Background(), &decision.Request{
+				Account: "acme", RequestID: fmt.Sprint("r", i), ConversationID: fmt.Sprint("c", i), Intent: "refund",
+				Candidates: []event.Candidate{{Action: event.Action{Target: "a"}}, {Action: event.Action{Target: "b"}}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if what(d) {
+				hits++
+			}
+		}
+		return float64(hits) / n
+	}
+	byModel := func(d *event.Decision) bool { return d.DecidedBy == event.DecidedByModel }
+	near := func(name string, got, want float64) {
+		// Five standard errors of a share of n draws.
+		if math.Abs(got-want) > 5*math.Sqrt(want*(1-want)/n) {
+			t.Errorf("%s: share %g, want %g", name, got, want)
+		}
+	}
+	near("compare", count(decision.Mode{Kind: decision.ModeCompare, Share: 0.3, Exploration: &zero}, byModel), 0.3)
+	near("holdout", count(decision.Mode{Kind: decision.ModeHoldout, Share: 0.2, Exploration: &zero}, byModel), 0.8)
+	frequency, propensity := 0.0, 0.0
+	frequency = count(decision.Mode{Kind: decision.ModeOn, Exploration: &tenth}, func(d *event.Decision) bool {
+		for i := range d.Candidates {
+			if c := &d.Candidates[i]; c.Key() == "a" {
+				propensity = c.Probability
+			}
+		}
+		return d.Chosen == "a"
+	})
+	near("drawn as often as its probability says", frequency, propensity)
+}
+
+func TestRequestFaultsAndUnknownAccount(t *testing.T) {
+	w := newWorld()
+	e := w.engine(t)
+	_, err := e.Decide(context.Background(), &decision.Request{Account: "nobody"})
+	if fault.KindOf(err) != fault.NotFound {
+		t.Errorf("unknown account: %v", err)
+	}
+	_, err = e.Decide(context.Background(), &decision.Request{
+		Account: "acme", ConversationID: strings.Repeat("x", 257), Intent: "\xff",
+		Attributes: map[string]any{"nan": math.NaN(), "deep": map[string]any{"chan": make(chan int)}},
+		Candidates: []event.Candidate{{Action: event.Action{Target: "a"}, Attributes: map[string]any{"": 1.0}}},
+	})
+	for _, field := range []string{"conversation_id", "intent", "attributes.nan", "attributes.deep.chan", "candidates[0].attributes"} {
+		if err == nil || !strings.Contains(err.Error(), field+":") {
+			t.Errorf("%s is not named in %v", field, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := e.Decide(ctx, &decision.Request{Account: "acme"}); err == nil {
+		t.Error("an ended context got an answer")
+	}
+}
+
+func TestTraceLimit(t *testing.T) {
+	w := newWorld()
+	var policies []*policy.Policy
+	for i := range 150 {
+		policies = append(policies, &policy.Policy{
+			Name: fmt.Sprintf("p%03d", i), Enabled: true,
+			When:   &policy.Condition{Attribute: "intent", Operator: policy.Equal, Value: fmt.Sprint("i", i)},
+			Effect: policy.Effect{Rank: &policy.Rank{}},
+		})
+	}
+	w.set = policy.Compile(policies, 1)
+	r := &decision.Request{Account: "acme", Intent: "i70", Candidates: []event.Candidate{{Action: event.Action{Target: "a"}}}}
+	d, err := w.engine(t).Decide(context.Background(), r)
+	if err != nil || len(d.Policies) != 1 || d.Policies[0].Policy != "p070" || d.Policy != "p070" {
+		t.Errorf("%d traces, policy %q, %v", len(d.Policies), d.Policy, err)
+	}
+	r.Explain = true
+	d, err = w.engine(t).Decide(context.Background(), r)
+	if err != nil || len(d.Policies) != 150 || d.Policies[69].State != event.False || d.Policies[71].State != event.NotReached {
+		t.Errorf("%d traces, %v", len(d.Policies), err)
+	}
+}
+
+func TestConfigAndDeps(t *testing.T) {
+	if _, err := decision.New(decision.DefaultConfig(), decision.Deps{}); err == nil {
+		t.Error("an engine without sources was made")
+	}
+	cfg := decision.DefaultConfig()
+	cfg.TraceLimit, cfg.Factors, cfg.Explore.Floor = -1, -1, 2
+	if err := cfg.Validate(); err == nil || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("faults %v", err)
+	}
+}
+
+// benchWorld has policies of which only the last matches and a trained model.
+func benchWorld(b *testing.B, policies, candidates, features int) (*world, *decision.Request) {
+	w := newWorld()
+	var list []*policy.Policy
+	for i := range policies {
+		list = append(list, parseBench(b, i, i == policies-1))
+	}
+	w.set = policy.Compile(list, 1)
+	r := &decision.Request{
+		Account: "acme", RequestID: "r", ConversationID: "c", Intent: "refund", Channel: "web", Attributes: map[string]any{},
+	}
+	for i := range features {
+		r.Attributes[fmt.Sprint("f", i)] = fmt.Sprint("v", i)
+	}
+	var lessons []lesson
+	for i := range candidates {
+		key := fmt.Sprint("group-", i)
+		r.Candidates = append(r.Candidates, event.Candidate{Action: event.Action{Target: key}})
+		lessons = append(lessons, lesson{Intent: "refund", Channel: "web", Attributes: r.Attributes, Arm: key, Reward: float64(i%3) / 2, Times: 3})
+	}
+	w.model = teach(b, "m1", lessons)
+	w.modes["account"] = decision.Mode{Kind: decision.ModeOn}
+	return w, r
+}
+
+func parseBench(b *testing.B, i int, matches bool) *policy.Policy {
+	intent := fmt.Sprint("intent-", i)
+	if matches {
+		intent = "refund"
+	}
+	p, err := policy.Parse(fmt.Appendf(nil, `{"name":"p%d","rank":%d,"when":{"all":[
+		{"attribute":"intent","operator":"equal","value":%q},{"attribute":"hour","operator":"between","value":[0,24]},
+		{"attribute":"channel","operator":"starts_with","value":"we"}]},"effect":{"rank":{}}}`, i, i, intent))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return p
+}
+
+func BenchmarkDecide(b *testing.B) {
+	for _, size := range []struct{ policies, candidates, features int }{{10, 10, 8}, {10, 66, 15}, {1000, 10, 8}} {
+		b.Run(fmt.Sprintf("policies=%d/candidates=%d/features=%d", size.policies, size.candidates, size.features), func(b *testing.B) {
+			w, r := benchWorld(b, size.policies, size.candidates, size.features)
+			w.now = time.Now()
+			e := w.engine(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := e.Decide(context.Background(), r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
