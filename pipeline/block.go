@@ -1,0 +1,71 @@
+package pipeline
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// batch is a block under construction.
+type batch struct {
+	block  Block
+	bytes  int
+	oldest time.Time       // broker time of the first message
+	poison []event.Message // for the dead-letter topic
+}
+
+// add decodes, validates and takes in one message. It cannot fail: what is not
+// understood becomes a dead letter.
+func (b *batch) add(m *event.Message) {
+	if b.block.Rows() == 0 {
+		b.block.Topic, b.block.Partition, b.block.First = m.Topic, m.Partition, m.Offset
+		b.oldest = m.Time
+	}
+	b.block.Last = m.Offset
+	b.bytes += len(m.Key) + len(m.Value)
+	if err := b.take(m); err != nil {
+		b.bury(m, event.AsDecodeError(err))
+	}
+}
+
+func (b *batch) take(m *event.Message) error {
+	switch m.Topic {
+	case event.TopicDecisions:
+		return keep(&b.block.Decisions, m, event.DecodeDecision, (*event.Decision).Validate)
+	case event.TopicOutcomes:
+		return keep(&b.block.Outcomes, m, event.DecodeOutcome, (*event.Outcome).Validate)
+	case event.TopicSkills:
+		return keep(&b.block.Skills, m, event.DecodeSkill, (*event.SkillState).Validate)
+	case event.TopicConfig:
+		return keep(&b.block.Config, m, event.DecodeConfig, (*event.ConfigChange).Validate)
+	default:
+		return &event.DecodeError{Reason: event.ReasonUnknown, Detail: fmt.Sprintf("topic %q holds no event of ours", m.Topic)}
+	}
+}
+
+func keep[T any](rows *[]Stored[T], m *event.Message, decode func(*event.Message) (*T, error), validate func(*T) error) error {
+	v, err := decode(m)
+	if err != nil {
+		return err
+	}
+	if err := validate(v); err != nil {
+		return err
+	}
+	*rows = append(*rows, Stored[T]{Value: v, Offset: m.Offset, Time: m.Time})
+	return nil
+}
+
+// bury keeps the message for the dead-letter topic and as a row.
+func (b *batch) bury(m *event.Message, why *event.DecodeError) {
+	headers := make(map[string]string, len(m.Headers))
+	for _, h := range m.Headers {
+		headers[h.Key] = string(h.Value)
+	}
+	letter := event.DeadLetter{
+		Account: event.AccountOf(m), Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Time: m.Time,
+		Reason: why.Reason, Field: why.Field, Detail: why.Detail, Key: m.Key, Value: m.Value, Headers: headers,
+	}
+	b.block.Dead = append(b.block.Dead, letter)
+	b.poison = append(b.poison, deadMessage(m, &letter))
+}
