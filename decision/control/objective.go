@@ -1,0 +1,162 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/usherhq/usher/internal/fault"
+	"github.com/usherhq/usher/pipeline/configlog"
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// DefaultWindow is how long outcomes count when an objective does not say.
+const DefaultWindow = 30 * 24 * time.Hour
+
+// Objective is a versioned reward as stored.
+type Objective struct {
+	event.Objective
+	ID          string
+	Description string
+	Version     int64 // counts the writes, from 1
+	Revision    int64
+	Updated     time.Time
+}
+
+// objectiveDocument is how an objective lies in the config log; readers who only
+// need the reward read it as an event.Objective.
+type objectiveDocument struct {
+	event.Objective
+	Description string `json:"description,omitempty"`
+	Version     int64  `json:"version"`
+}
+
+// Objectives lists an account's objectives by id.
+func (c *Control) Objectives(account string) ([]Objective, error) {
+	var out []Objective
+	for _, r := range c.store.State().List(account, configlog.KindObjective) {
+		o, err := readObjective(r)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+// GetObjective returns an objective, or a NotFound fault.
+func (c *Control) GetObjective(account, id string) (Objective, error) {
+	r, ok := c.store.State().Get(account, configlog.KindObjective, id)
+	if !ok {
+		return Objective{}, notFound("objective", id)
+	}
+	return readObjective(r)
+}
+
+func readObjective(r configlog.Resource) (Objective, error) {
+	var d objectiveDocument
+	if err := read(r, &d); err != nil {
+		return Objective{}, err
+	}
+	return Objective{
+		Objective: d.Objective, ID: r.Name, Description: d.Description,
+		Version: d.Version, Revision: r.Revision, Updated: r.Time,
+	}, nil
+}
+
+// CreateObjective adds an objective to an account.
+func (c *Control) CreateObjective(ctx context.Context, account string, o Objective, by Author) (Objective, error) {
+	o.Revision, o.Version = 0, 1
+	return c.writeObjective(ctx, account, o, by)
+}
+
+// UpdateObjective writes a new version. A Revision other than 0 guards it.
+func (c *Control) UpdateObjective(ctx context.Context, account string, o Objective, by Author) (Objective, error) {
+	return unguarded(o.Revision, func() (Objective, error) {
+		current, err := c.GetObjective(account, o.ID)
+		if err != nil {
+			return Objective{}, err
+		}
+		next := o
+		next.Revision = cmp.Or(o.Revision, current.Revision)
+		next.Version = current.Version + 1
+		return c.writeObjective(ctx, account, next, by)
+	})
+}
+
+func (c *Control) writeObjective(ctx context.Context, account string, o Objective, by Author) (Objective, error) {
+	if _, err := c.GetAccount(account); err != nil {
+		return Objective{}, err
+	}
+	o.fill()
+	if err := o.check(); err != nil {
+		return Objective{}, err
+	}
+	d := objectiveDocument{Objective: o.Objective, Description: o.Description, Version: o.Version}
+	r, err := c.write(ctx, event.ConfigChange{Account: account, Kind: configlog.KindObjective, Name: o.ID, Base: o.Revision}, d, by)
+	if err != nil {
+		return Objective{}, err
+	}
+	return readObjective(r)
+}
+
+// fill puts the documented defaults where nothing was said.
+func (o *Objective) fill() {
+	if o.Min == 0 && o.Max == 0 {
+		o.Max = 1
+	}
+	if o.Window == 0 {
+		o.Window = DefaultWindow
+	}
+	o.Terms = slices.Clone(o.Terms)
+	for i := range o.Terms {
+		if o.Terms[i].Aggregate == "" {
+			o.Terms[i].Aggregate = "last"
+		}
+	}
+}
+
+// check lists every fault of a filled objective.
+func (o *Objective) check() error {
+	var c fault.Check
+	checkID(&c, "name", o.ID)
+	if len(o.Terms) == 0 || len(o.Terms) > 50 {
+		c.Add("terms", "must be 1 to 50 terms")
+	}
+	for i, t := range o.Terms {
+		at := fmt.Sprintf("terms[%d].", i)
+		if t.Kind == "" || len(t.Kind) > 256 {
+			c.Add(at+"kind", "must name a kind of outcome")
+		}
+		if t.Weight == 0 || !finite(t.Weight) {
+			c.Add(at+"weight", "must be a finite number other than 0")
+		}
+		if !slices.Contains([]string{"last", "first", "sum", "max"}, t.Aggregate) {
+			c.Add(at+"aggregate", "must be last, first, sum or max")
+		}
+	}
+	if !finite(o.Bias) {
+		c.Add("bias", "must be finite")
+	}
+	if !finite(o.Min) || !finite(o.Max) || o.Min >= o.Max {
+		c.Add("max", "must be finite and greater than min")
+	}
+	if o.Window < time.Second || o.Window > 400*24*time.Hour {
+		c.Add("window", "must be between 1 second and 400 days")
+	}
+	if r := o.DefaultReward; r != nil && (!finite(*r) || *r < o.Min || *r > o.Max) {
+		c.Add("default_reward", "must lie between min and max")
+	}
+	if !finite(o.Margin) || o.Margin < 0 {
+		c.Add("margin", "must be finite and not negative")
+	}
+	return c.Err("the objective is not valid")
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+func asFault(err error) (*fault.Error, bool) { return errors.AsType[*fault.Error](err) }
