@@ -26,15 +26,15 @@ type Table struct {
 }
 
 // ReadTable reads a .csv or .tsv file with a header line; gzip is recognised by
-// content, whatever the name. Faults of the file are fault.Invalid and name the
-// file and line; a missing file is fault.NotFound.
+// content, whatever the name. Faults are fault.Invalid and name the
+// file and line.
 func ReadTable(path string) (*Table, error) {
 	in, done, err := openData(path)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	t, err := parseTable(in, isTabbed(path))
+	t, err := parseTable(withoutMark(in), isTabbed(path))
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "FILE_MALFORMED", "cannot read %q: %v", path, err)
 	}
@@ -47,7 +47,7 @@ func openData(path string) (in io.Reader, done func(), err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, nil, fault.New(fault.NotFound, "FILE_NOT_FOUND", "no file %q; check the path", path)
+			return nil, nil, fault.New(fault.Invalid, "FILE_NOT_FOUND", "no file %q; check the path", path)
 		}
 		return nil, nil, fault.New(fault.Invalid, "FILE_UNREADABLE", "cannot open %q: %v", path, err)
 	}
@@ -61,6 +61,15 @@ func openData(path string) (in io.Reader, done func(), err error) {
 		}
 	}
 	return in, done, nil
+}
+
+// withoutMark skips a byte order mark, which would become part of the first name.
+func withoutMark(in io.Reader) io.Reader {
+	br := bufio.NewReader(in)
+	if mark, _ := br.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
+		_, _ = br.Discard(len(mark)) // these bytes are buffered
+	}
+	return br
 }
 
 func isTabbed(path string) bool {
@@ -85,7 +94,6 @@ func parseTable(in io.Reader, tabs bool) (*Table, error) {
 		return nil, errors.New("the file is empty; its first line must name the columns")
 	}
 	header := rows[0]
-	header[0] = strings.TrimPrefix(header[0], "\ufeff")
 	for i := range header {
 		header[i] = strings.TrimSpace(header[i])
 		if slices.Contains(header[:i], header[i]) {
