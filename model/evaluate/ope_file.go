@@ -202,11 +202,19 @@ func (l *faultList) err() error {
 	return l.check.Err("cannot evaluate")
 }
 
-// number parses a finite number, or records a fault and returns 0.
+// Bounds of what is believed, so that squares of weights times rewards stay
+// finite: nobody draws an action once in a thousand billion decisions.
+const (
+	maxReward     = 1e12
+	minPropensity = 1e-12
+)
+
+// number parses a number of a size that can be reckoned with, or records a fault
+// and returns 0.
 func (l *faultList) number(line int, column, cell string) float64 {
 	v, err := strconv.ParseFloat(cell, 64)
-	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-		l.add(line, column, "%q is not a number; write one such as 0 or 0.25", cell)
+	if err != nil || !(math.Abs(v) <= maxReward) {
+		l.add(line, column, "%q is not a number of at most %g; write one such as 0 or 0.25", cell, maxReward)
 		return 0
 	}
 	return v
@@ -216,11 +224,12 @@ func (l *faultList) number(line int, column, cell string) float64 {
 func (l *faultList) propensity(line int, column, cell string) float64 {
 	before := l.n
 	v := l.number(line, column, cell)
-	if l.n == before && !(v > 0 && v <= 1) {
-		l.add(line, column, "propensity %s must be above 0 and at most 1; log the probability that the action had when it was drawn", cell)
+	if v >= minPropensity && v <= 1 {
+		return v
 	}
-	if !(v > 0 && v <= 1) {
-		return 1
+	if l.n == before {
+		l.add(line, column, "propensity %s must be above 0 and at most 1 (and at least %g); log the probability that the action had when it was drawn",
+			cell, minPropensity)
 	}
-	return v
+	return 1
 }

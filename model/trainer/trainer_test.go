@@ -341,7 +341,9 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- tr.Run(ctx) }()
-	for deadline := time.Now().Add(10 * time.Second); d.champion("acme") == ""; {
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for deadline := time.Now().Add(10 * time.Second); d.champion("acme") == ""; <-poll.C {
 		if time.Now().After(deadline) {
 			t.Fatal("no champion after 10 s")
 		}
