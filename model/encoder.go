@@ -1,6 +1,8 @@
 package model
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -10,8 +12,8 @@ import (
 // about are the features it learned from.
 type Facts struct {
 	Channel, Intent string
-	// Attributes holds strings, numbers, booleans and lists of those; anything
-	// else is left out.
+	// Attributes holds strings, numbers, booleans and lists, whose elements count
+	// as words; anything else is left out.
 	Attributes map[string]any
 	// Baseline is the key of the action the caller would take by itself.
 	Baseline string
@@ -95,11 +97,7 @@ func (e *Encoder) addAll(to *Features, f *Facts) {
 func addValue(to *Features, name string, value any) {
 	switch v := value.(type) {
 	case string:
-		if len(v) >= textLength && strings.IndexByte(v, ' ') >= 0 {
-			to.AddText(name, v)
-			return
-		}
-		to.AddString(name, v)
+		addString(to, name, v)
 	case float64:
 		to.AddNumber(name, v)
 	case int:
@@ -108,11 +106,35 @@ func addValue(to *Features, name string, value any) {
 		to.AddNumber(name, float64(v))
 	case bool:
 		to.AddBool(name, v)
+	case []string:
+		for _, element := range v {
+			addString(to, name, element)
+		}
 	case []any:
 		for _, element := range v {
-			if _, nested := element.([]any); !nested {
-				addValue(to, name, element)
-			}
+			addString(to, name, word(element))
 		}
 	}
+}
+
+// word writes an element of a list as the word that a warehouse keeps of it:
+// strings as they are, all else as JSON. Lists are sets of words, so that a list
+// read back from a column of strings means what it meant when it was decided on.
+func word(element any) string {
+	if s, ok := element.(string); ok {
+		return s
+	}
+	text, err := json.Marshal(element)
+	if err != nil {
+		return fmt.Sprint(element)
+	}
+	return string(text)
+}
+
+func addString(to *Features, name, v string) {
+	if len(v) >= textLength && strings.IndexByte(v, ' ') >= 0 {
+		to.AddText(name, v)
+		return
+	}
+	to.AddString(name, v)
 }

@@ -48,3 +48,25 @@ func TestEncoderAllocatesNothingWhenWarm(t *testing.T) {
 		t.Errorf("%g allocations", n)
 	}
 }
+
+// TestEncoderReadsListsBackAlike: a list kept as strings means the same features
+// as the list that was decided on.
+func TestEncoderReadsListsBackAlike(t *testing.T) {
+	l, err := model.New(model.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e model.Encoder
+	arms := e.Arms([]model.Option{{Key: "g1"}}, "")
+	decided := &model.Facts{Attributes: map[string]any{"tags": []any{"vip", 3.0, true, nil, 0.25, []any{"x"}}}}
+	stored := &model.Facts{Attributes: map[string]any{"tags": []string{"vip", "3", "true", "null", "0.25", `["x"]`}}}
+	if err := l.Learn(model.Example{Context: e.Context(decided), Arms: arms, Chosen: 0, Reward: 1}); err != nil {
+		t.Fatal(err)
+	}
+	a, b := make([]model.Score, 1), make([]model.Score, 1)
+	l.Score(e.Context(decided), arms, a)
+	l.Score(e.Context(stored), arms, b)
+	if a[0] != b[0] || e.Context(stored).Len() != 6 {
+		t.Errorf("decided on %+v, read back %+v, %d features", a[0], b[0], e.Context(stored).Len())
+	}
+}
