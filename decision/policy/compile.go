@@ -214,9 +214,10 @@ func causeOf(l *leaf, in *Input) string {
 	return ""
 }
 
-// trace evaluates the leaf, whatever its neighbours say.
-func (l *leaf) trace(in *Input) event.ConditionTrace {
-	t := event.ConditionTrace{Path: l.path, Attribute: l.attribute, Operator: l.operator, Expected: l.expected}
+// trace evaluates the leaf, whatever its neighbours say, and writes it in place:
+// a record holds many of these.
+func (l *leaf) trace(in *Input, t *event.ConditionTrace) {
+	t.Path, t.Attribute, t.Operator, t.Expected = l.path, l.attribute, l.operator, l.expected
 	switch l.test(in) {
 	case isTrue:
 		t.Truth = event.True
@@ -235,5 +236,4 @@ func (l *leaf) trace(in *Input) event.ConditionTrace {
 	if l.other >= 0 {
 		t.Expected = in.values[l.other].boxed()
 	}
-	return t
 }

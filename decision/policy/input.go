@@ -288,19 +288,20 @@ func liveValue(f *Facts, skill, metric string) value {
 	}
 }
 
-// boxed returns the value as traces, templates and CEL want it; it may allocate.
+// boxed returns the value as traces, templates and CEL want it. It allocates at
+// most once for a slot.
 func (v *value) boxed() any {
 	if v.raw != nil {
 		return v.raw
 	}
 	switch v.kind {
 	case kindString:
-		return v.str
+		v.raw = v.str
 	case kindNumber:
-		return v.num
+		v.raw = v.num
 	case kindBool:
-		return v.num == 1
-	default:
-		return nil
+		v.raw = v.num == 1
+	case kindMissing, kindList, kindOther:
 	}
+	return v.raw
 }

@@ -173,7 +173,8 @@ func (r *Rule) trace(in *Input, conditions []event.ConditionTrace) (event.Policy
 	}
 	first := len(conditions)
 	for i := range r.leaves {
-		conditions = append(conditions, r.leaves[i].trace(in))
+		conditions = append(conditions, event.ConditionTrace{})
+		r.leaves[i].trace(in, &conditions[len(conditions)-1])
 	}
 	t.Conditions = conditions[first:len(conditions):len(conditions)]
 	switch r.test(in) {

@@ -1,0 +1,386 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// attributeNames are few, so that random conditions meet random facts.
+func attributeNames() []string { return []string{"s", "n", "b", "l", "m", "intent"} }
+
+func anyScalar() *rapid.Generator[any] {
+	return rapid.OneOf(
+		rapid.SampledFrom([]any{"", "a", "ab", "abc", "b", "Köln", "it's"}),
+		rapid.SampledFrom([]any{-1.0, 0.0, 1.0, 2.5, 3.0}),
+		rapid.SampledFrom([]any{true, false}),
+	)
+}
+
+func anyFacts(t *rapid.T) *policy.Facts {
+	attributes := map[string]any{}
+	for _, name := range attributeNames() {
+		switch rapid.IntRange(0, 3).Draw(t, "shape of "+name) {
+		case 0: // missing
+		case 1:
+			attributes[name] = rapid.SliceOfN(anyScalar(), 0, 3).Draw(t, name)
+		default:
+			attributes[name] = anyScalar().Draw(t, name)
+		}
+	}
+	return &policy.Facts{Attributes: attributes, Now: time.Unix(1_800_000_000, 0)}
+}
+
+func anyCondition(t *rapid.T, depth int) *policy.Condition {
+	if depth > 0 && rapid.Bool().Draw(t, "nested") {
+		kids := make([]*policy.Condition, rapid.IntRange(1, 3).Draw(t, "kids"))
+		for i := range kids {
+			kids[i] = anyCondition(t, depth-1)
+		}
+		switch rapid.IntRange(0, 2).Draw(t, "form") {
+		case 0:
+			return &policy.Condition{All: kids}
+		case 1:
+			return &policy.Condition{Any: kids}
+		default:
+			return &policy.Condition{Not: kids[0]}
+		}
+	}
+	return anyLeaf(t)
+}
+
+func anyLeaf(t *rapid.T) *policy.Condition {
+	c := &policy.Condition{
+		Attribute: rapid.SampledFrom(attributeNames()).Draw(t, "attribute"),
+		Operator:  rapid.SampledFrom(policy.Operators()).Draw(t, "operator"),
+	}
+	text := rapid.SampledFrom([]any{"", "a", "b", "it's"})
+	number := rapid.SampledFrom([]any{0.0, 1.0, 2.5})
+	ordered := rapid.OneOf(text, number)
+	if c.Operator != policy.Matches && c.Operator != policy.Exists && c.Operator != policy.Between && rapid.IntRange(0, 3).Draw(t, "dynamic") == 0 {
+		c.ValueFrom = rapid.SampledFrom(attributeNames()).Draw(t, "other")
+		return c
+	}
+	switch c.Operator {
+	case policy.In, policy.NotIn:
+		of := rapid.SampledFrom([]*rapid.Generator[any]{text, number}).Draw(t, "of")
+		c.Value = rapid.SliceOfN(of, 1, 3).Draw(t, "list")
+	case policy.Between:
+		c.Value = rapid.SampledFrom([]any{[]any{0.0, 2.0}, []any{"a", "b"}}).Draw(t, "bounds")
+	case policy.Exists:
+		c.Value = rapid.Bool().Draw(t, "exists")
+	case policy.Matches:
+		c.Value = rapid.SampledFrom([]any{"^a", "b$", "a.c", "(?i)KÖ"}).Draw(t, "pattern")
+	case policy.StartsWith, policy.EndsWith:
+		c.Value = text.Draw(t, "text")
+	case policy.Less, policy.LessOrEqual, policy.Greater, policy.GreaterOrEqual:
+		c.Value = ordered.Draw(t, "bound")
+	default:
+		c.Value = rapid.OneOf(text, number, rapid.SampledFrom([]any{true, false})).Draw(t, "value")
+	}
+	return c
+}
+
+// toCEL writes the meaning of a structured condition as one CEL expression. It
+// knows nothing of the compiler: wherever the language says UNKNOWN it divides
+// the world by an index out of bounds.
+func toCEL(c *policy.Condition) string {
+	join := func(kids []*policy.Condition, by string) string {
+		parts := make([]string, len(kids))
+		for i, k := range kids {
+			parts[i] = toCEL(k)
+		}
+		return "(" + strings.Join(parts, by) + ")"
+	}
+	switch {
+	case len(c.All) > 0:
+		return join(c.All, " && ")
+	case len(c.Any) > 0:
+		return join(c.Any, " || ")
+	case c.Not != nil:
+		return "!(" + toCEL(c.Not) + ")"
+	}
+	left := fmt.Sprintf("attributes[%q]", c.Attribute)
+	if c.Operator == policy.Exists {
+		there := fmt.Sprintf("(%q in attributes)", c.Attribute)
+		if c.Value == false {
+			return "!" + there
+		}
+		return there
+	}
+	return leafToCEL(c, left)
+}
+
+const unknown = "(dyn([true])[attributes.size() + 7])"
+
+func leafToCEL(c *policy.Condition, left string) string {
+	right := literal(c.Value)
+	if c.ValueFrom != "" {
+		right = fmt.Sprintf("attributes[%q]", c.ValueFrom)
+	}
+	guard := func(condition, expression string) string {
+		return fmt.Sprintf("((%s) ? dyn(%s) : %s)", condition, expression, unknown)
+	}
+	scalar := func(x string) string { return fmt.Sprintf("type(%s) in [string, double, bool]", x) }
+	sameScalar := fmt.Sprintf("%s && type(%s) == type(%s)", scalar(left), left, right)
+	strs := fmt.Sprintf("type(%s) == string && type(%s) == string", left, right)
+	ordered := fmt.Sprintf("type(%s) in [string, double] && type(%s) == type(%s)", left, left, right)
+	isList := func(x string) string { return fmt.Sprintf("type(%s) == list", x) }
+	member := guard(scalar(left)+" && "+isList(right), left+" in "+right)
+	if c.ValueFrom == "" && (c.Operator == policy.In || c.Operator == policy.NotIn) {
+		member = guard(fmt.Sprintf("%s && type(%s) == type(%s[0])", scalar(left), left, right), left+" in "+right)
+	}
+	symbols := map[policy.Operator]string{
+		policy.Less: "<", policy.LessOrEqual: "<=", policy.Greater: ">", policy.GreaterOrEqual: ">=",
+	}
+	switch c.Operator {
+	case policy.Equal:
+		return guard(sameScalar, left+" == "+right)
+	case policy.NotEqual:
+		return guard(sameScalar, left+" != "+right)
+	case policy.In:
+		return member
+	case policy.NotIn:
+		return "!" + member
+	case policy.Contains:
+		return fmt.Sprintf("(%s ? %s : %s)", isList(left), guard(scalar(right), right+" in "+left), guard(strs, left+".contains("+right+")"))
+	case policy.StartsWith:
+		return guard(strs, left+".startsWith("+right+")")
+	case policy.EndsWith:
+		return guard(strs, left+".endsWith("+right+")")
+	case policy.Matches:
+		return guard("type("+left+") == string", left+".matches("+right+")")
+	case policy.Between:
+		bounds, _ := c.Value.([]any)
+		lo, hi := literal(bounds[0]), literal(bounds[1])
+		return guard(fmt.Sprintf("type(%s) == type(%s)", left, lo), fmt.Sprintf("%s >= %s && %s <= %s", left, lo, left, hi))
+	default:
+		return guard(ordered, left+" "+symbols[c.Operator]+" "+right)
+	}
+}
+
+func literal(v any) string {
+	switch t := v.(type) {
+	case string:
+		return "dyn(" + strconv.Quote(t) + ")"
+	case float64:
+		return fmt.Sprintf("dyn(double(%g))", t)
+	case bool:
+		return fmt.Sprintf("dyn(%t)", t)
+	case []any:
+		parts := make([]string, len(t))
+		for i := range t {
+			parts[i] = literal(t[i])
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	default:
+		return "null"
+	}
+}
+
+// TestStructuredAndCELMeanTheSame holds the two halves of the language to one
+// meaning, UNKNOWN included.
+func TestStructuredAndCELMeanTheSame(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		structured := anyCondition(rt, 2)
+		expression := toCEL(structured)
+		rank := policy.Effect{Rank: &policy.Rank{}}
+		set := policy.Compile([]*policy.Policy{
+			{Name: "a", Enabled: true, When: structured, Effect: rank},
+			{Name: "b", Enabled: true, When: &policy.Condition{CEL: expression}, Effect: rank},
+		}, 1)
+		in := set.NewInput()
+		for range 5 {
+			f := anyFacts(rt)
+			in.Load(f)
+			trace := set.Trace(in, -1)
+			if trace[0].State == event.Invalid || trace[1].State == event.Invalid {
+				rt.Fatalf("does not compile: %+v", trace)
+			}
+			if trace[0].State != trace[1].State {
+				doc, _ := json.Marshal(structured)
+				rt.Fatalf("%s is %s\n%s is %s\nfacts %v\n%+v", doc, trace[0].State, expression, trace[1].State, f.Attributes, trace)
+			}
+		}
+	})
+}
+
+// TestIndexChangesNothing compares the walk over many policies with asking each
+// of them alone.
+func TestIndexChangesNothing(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var policies []*policy.Policy
+		for i := range rapid.IntRange(8, 30).Draw(rt, "policies") {
+			p := &policy.Policy{
+				Name: fmt.Sprintf("p%02d", i), Enabled: rapid.IntRange(0, 9).Draw(rt, "enabled") > 0,
+				Effect: policy.Effect{Rank: &policy.Rank{}},
+			}
+			if rapid.Bool().Draw(rt, "deny") {
+				p.Effect = policy.Effect{Deny: &policy.Deny{Targets: []string{"x"}}}
+			}
+			p.When = &policy.Condition{All: []*policy.Condition{anyEquality(rt), anyEquality(rt), anyCondition(rt, 1)}}
+			p.When.All = p.When.All[rapid.IntRange(0, 2).Draw(rt, "fewer"):]
+			policies = append(policies, p)
+		}
+		set := policy.Compile(policies, 1)
+		in := set.NewInput()
+		for range 5 {
+			f := anyFacts(rt)
+			f.Intent = rapid.SampledFrom([]string{"", "a", "b"}).Draw(rt, "intent")
+			in.Load(f)
+			var got, want []string
+			for r := set.Next(in); r != nil; r = set.Next(in) {
+				got = append(got, r.Policy().Name)
+			}
+			for _, p := range policies {
+				one := policy.Compile([]*policy.Policy{p}, 1)
+				alone := one.NewInput()
+				alone.Load(f)
+				if one.Next(alone) != nil {
+					want = append(want, p.Name)
+				}
+			}
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				rt.Fatalf("matched %v, one by one %v", got, want)
+			}
+		}
+	})
+}
+
+func anyEquality(t *rapid.T) *policy.Condition {
+	name := rapid.SampledFrom(attributeNames()).Draw(t, "of")
+	text := rapid.SampledFrom([]any{"a", "b", "ab"})
+	if rapid.Bool().Draw(t, "one") {
+		return &policy.Condition{Attribute: name, Operator: policy.Equal, Value: text.Draw(t, "value")}
+	}
+	return &policy.Condition{Attribute: name, Operator: policy.In, Value: rapid.SliceOfN(text, 1, 3).Draw(t, "values")}
+}
+
+// FuzzParse holds Parse to never crash, and to a canonical form that is stable.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		`{"name":"a","when":{"all":[{"attribute":"x","operator":"==","value":"{{y}}"},{"not":{"cel":"x > 3 && tags.exists(t, t == 'a')"}}]},"effect":{"rank":{"levers":{"a":1}}}}`,
+		`{"when":{"time":{"from":"22:00","to":"06:00","zone":"Europe/Berlin","days":["MON"]}},"effect":{"deny":{"where":{"attribute":"candidate.key","operator":"in","value":["a"]}}}}`,
+		`{"effect":{"fixed":{"actions":[{"type":"T","target":"{{x}}-{{","payload":{"a":[{"b":"{{c}}"}]}}]}}}`,
+		`{"when":{},"effect":{"rank":{}},"effect":{}}`, `[`, `{"when":{"any":[[[[]]]]}}`, "\xff", `{"name":1e999}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	facts := someFacts()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := policy.Parse(data)
+		if err != nil {
+			return
+		}
+		first, err := policy.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := policy.Parse(first)
+		if err != nil {
+			t.Fatalf("the canonical form %s is refused: %v", first, err)
+		}
+		second, err := policy.Marshal(again)
+		if err != nil || string(first) != string(second) {
+			t.Fatalf("the canonical form changes: %s, %s, %v", first, second, err)
+		}
+		set := policy.Compile([]*policy.Policy{p}, 1)
+		in := set.NewInput()
+		in.Load(facts)
+		if p.Enabled && set.Live() != 1 {
+			t.Fatalf("what Parse takes, Compile refuses: %+v", set.Trace(in, -1))
+		}
+		if r := set.Eval(in); r != nil {
+			r.Fixed(in)
+			in.Candidate(&event.Candidate{Action: event.Action{Target: "x"}})
+			r.Selects(in, "x")
+		}
+	})
+}
+
+// benchSet is the recipe of the comparison in docs/policies.md: n policies of
+// five clauses, of which only the last matches.
+func benchSet(tb testing.TB, n int) *policy.Set {
+	var policies []*policy.Policy
+	for i := range n {
+		policies = append(policies, parse(tb, fmt.Sprintf(`{"name":"p%d","rank":%d,"when":{"all":[
+			{"attribute":"intent","operator":"equal","value":"intent-%d"},{"attribute":"wait","operator":"greater_than","value":30},
+			{"attribute":"hour","operator":"between","value":[8,19]},{"attribute":"vip","operator":"equal","value":false},
+			{"attribute":"channel","operator":"starts_with","value":"web"}]},"effect":{"rank":{}}}`, i, i, i)))
+	}
+	return policy.Compile(policies, 1)
+}
+
+func benchFacts(n int) *policy.Facts {
+	return &policy.Facts{
+		Intent: fmt.Sprintf("intent-%d", n-1), Channel: "web-chat",
+		Attributes: map[string]any{"wait": 45.0, "hour": 12.0, "vip": false}, Now: time.Unix(1_800_000_000, 0),
+	}
+}
+
+func TestEvalAllocatesNothing(t *testing.T) {
+	for _, n := range []int{1, 100} {
+		set, f := benchSet(t, n), benchFacts(n)
+		in := set.NewInput()
+		allocs := testing.AllocsPerRun(100, func() {
+			in.Load(f)
+			if set.Eval(in) == nil {
+				t.Fatal("no match")
+			}
+		})
+		if allocs > 0 {
+			t.Errorf("%d policies: %g allocations", n, allocs)
+		}
+	}
+}
+
+func BenchmarkEval(b *testing.B) {
+	for _, n := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprintf("policies=%d", n), func(b *testing.B) {
+			set, f := benchSet(b, n), benchFacts(n)
+			in := set.NewInput()
+			b.ReportAllocs()
+			for b.Loop() {
+				in.Load(f)
+				if set.Eval(in) == nil {
+					b.Fatal("no match")
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkTrace(b *testing.B) {
+	for _, n := range []int{10, 100} {
+		b.Run(fmt.Sprintf("policies=%d", n), func(b *testing.B) {
+			set, f := benchSet(b, n), benchFacts(n)
+			in := set.NewInput()
+			in.Load(f)
+			b.ReportAllocs()
+			for b.Loop() {
+				set.Trace(in, n-1)
+			}
+		})
+	}
+}
+
+func BenchmarkCEL(b *testing.B) {
+	p := parse(b, `{"name":"p","when":{"cel":"intent == 'intent-0' && wait > 30 && hour >= 8 && hour < 20 && !vip && channel.startsWith('web')"},"effect":{"rank":{}}}`)
+	set, f := policy.Compile([]*policy.Policy{p}, 1), benchFacts(1)
+	in := set.NewInput()
+	b.ReportAllocs()
+	for b.Loop() {
+		in.Load(f)
+		if set.Eval(in) == nil {
+			b.Fatal("no match")
+		}
+	}
+}
