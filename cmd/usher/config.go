@@ -1,11 +1,15 @@
 package main
 
 import (
+	"errors"
+	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/usherhq/usher/cmd/usher/config"
+	"github.com/usherhq/usher/pipeline/configlog"
 )
 
 // settings are the flags that every configured command has.
@@ -67,8 +71,70 @@ func newConfigCommand(w *world) *cobra.Command {
 		Use:   "config",
 		Short: "Move the control state between installations, or print the configuration's schema",
 	}
-	c.AddCommand(newConfigSchemaCommand(w))
+	c.AddCommand(newConfigExportCommand(w), newConfigImportCommand(w), newConfigSchemaCommand(w))
 	return c
+}
+
+func newConfigExportCommand(w *world) *cobra.Command {
+	var s settings
+	account := ""
+	c := &cobra.Command{
+		Use:   "export",
+		Short: "Write accounts, objectives, policies and modes as JSON lines",
+		Long: `Writes the current control state to standard output, one resource per line. Tokens
+and models stay: they belong to one installation.`,
+		Example: "  usher config export >state.jsonl\n  usher config export --account default | usher config import --kafka-brokers other:9092",
+		Args:    cobra.NoArgs,
+	}
+	s.bind(c, toolSections()...)
+	c.Flags().StringVar(&account, "account", "", "only this account")
+	c.RunE = w.control(&s, func(_ *cobra.Command, _ []string, store *configlog.Store) error {
+		return exportState(store.State(), account, w.out)
+	})
+	return c
+}
+
+func newConfigImportCommand(w *world) *cobra.Command {
+	var s settings
+	i := importer{author: author(), out: w.out}
+	c := &cobra.Command{
+		Use:   "import [FILE]",
+		Short: "Read JSON lines of an export and write what differs",
+		Long: `Reads FILE, or standard input, whole before it writes anything. Resources that are
+equal already stay untouched, so an import can be repeated.`,
+		Example: "  usher config import state.jsonl --dry-run",
+		Args:    cobra.MaximumNArgs(1),
+	}
+	s.bind(c, toolSections()...)
+	c.Flags().BoolVar(&i.dryRun, "dry-run", false, "only tell what would change")
+	c.Flags().StringVar(&i.reason, "reason", "import", "why; kept in the audit log")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		var list []movedResource
+		if err := w.input(args, func(in io.Reader) (err error) {
+			list, err = readExport(in)
+			return err
+		}); err != nil {
+			return err
+		}
+		return w.control(&s, func(c *cobra.Command, _ []string, store *configlog.Store) error {
+			i.store = store
+			return i.run(c.Context(), list)
+		})(c, args)
+	}
+	return c
+}
+
+// input gives read the file named by the last argument, or standard input.
+func (w *world) input(args []string, read func(io.Reader) error) (err error) {
+	if len(args) == 0 || args[len(args)-1] == "-" {
+		return read(w.in)
+	}
+	file, err := os.Open(args[len(args)-1])
+	if err != nil {
+		return &usageError{err}
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	return read(file)
 }
 
 func newConfigSchemaCommand(w *world) *cobra.Command {

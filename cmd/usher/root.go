@@ -94,7 +94,8 @@ roles apart: "usher ingest", "usher train" and "usher decide".`,
 	for _, r := range roleCommands() {
 		root.AddCommand(newRoleCommand(w, r))
 	}
-	root.AddCommand(newMigrateCommand(w), newConfigCommand(w), newVersionCommand(w), newClickHouseCommand())
+	root.AddCommand(newMigrateCommand(w), newEventCommand(w), newDLQCommand(w),
+		newConfigCommand(w), newTokenCommand(w), newVersionCommand(w), newClickHouseCommand())
 	markUsage(root)
 	return root
 }

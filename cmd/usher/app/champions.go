@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,21 +11,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/model"
 	"github.com/usherhq/usher/pipeline/configlog"
-	"github.com/usherhq/usher/pipeline/event"
 )
-
-// championName is the resource that says which model of an account is live.
-const championName = "champion"
-
-// champion is the document of that resource.
-type champion struct {
-	Version  string `json:"version"`
-	Previous string `json:"previous,omitempty"`
-	Reason   string `json:"reason,omitempty"`
-}
 
 // artifactSource brings the bytes of a model, verified by model.Decode later on.
 type artifactSource interface {
@@ -37,6 +26,7 @@ type artifactSource interface {
 // a model cannot be had, the one before it stays live, or policy alone decides.
 type champions struct {
 	store    *configlog.Store
+	control  *control.Control
 	source   artifactSource
 	registry *model.Registry
 	log      *slog.Logger
@@ -73,18 +63,17 @@ func (c *champions) Run(ctx context.Context) error {
 // sync makes each account's champion live. One that fails does not hold up the
 // others.
 func (c *champions) sync(ctx context.Context) error {
-	st := c.store.State()
 	var errs []error
-	for _, account := range st.Accounts() {
-		if err := c.syncAccount(ctx, st, account); err != nil {
+	for _, account := range c.store.State().Accounts() {
+		if err := c.syncAccount(ctx, account); err != nil {
 			errs = append(errs, fmt.Errorf("account %q: %w", account, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (c *champions) syncAccount(ctx context.Context, st *configlog.State, account string) error {
-	current, err := championOf(st, account)
+func (c *champions) syncAccount(ctx context.Context, account string) error {
+	current, err := c.control.Champion(account)
 	if err != nil {
 		return err
 	}
@@ -119,49 +108,23 @@ func (c *champions) syncAccount(ctx context.Context, st *configlog.State, accoun
 	return nil
 }
 
-// championOf reads the pointer; the zero value means that no model is live.
-func championOf(st *configlog.State, account string) (champion, error) {
-	r, ok := st.Get(account, configlog.KindModel, championName)
-	if !ok {
-		return champion{}, nil
-	}
-	var c champion
-	if err := json.Unmarshal(r.Value, &c); err != nil {
-		return champion{}, fmt.Errorf("read which model is live: %w", err)
-	}
-	return c, nil
-}
-
 // promoter makes a trained model the champion by a record of the config log.
 type promoter struct {
-	store  *configlog.Store
-	author string
+	control *control.Control
+	author  string
 }
 
-// Promote writes the pointer. Somebody who changes it meanwhile wins: the trainer
-// asks again at its next refit.
+// Champion implements half of trainer.Promoter.
+func (p promoter) Champion(_ context.Context, account string) (string, error) {
+	c, err := p.control.Champion(account)
+	return c.Version, err
+}
+
+// Promote implements the other half. Somebody who changes the pointer meanwhile
+// wins: the trainer asks again at its next refit.
 func (p promoter) Promote(ctx context.Context, account, version, reason string) error {
-	st := p.store.State()
-	current, err := championOf(st, account)
-	if err != nil {
-		return err
-	}
-	if current.Version == version {
-		return nil
-	}
-	value, err := json.Marshal(champion{Version: version, Previous: current.Version, Reason: reason})
-	if err != nil {
-		return fmt.Errorf("promote model %q: %w", version, err)
-	}
-	r, _ := st.Get(account, configlog.KindModel, championName)
-	_, err = p.store.Write(ctx, event.ConfigChange{
-		Account: account, Kind: configlog.KindModel, Name: championName, Base: r.Revision,
-		Value: value, Author: p.author, Reason: reason,
-	})
-	if err != nil {
-		return fmt.Errorf("promote model %q of account %q: %w", version, account, err)
-	}
-	return nil
+	_, err := p.control.Promote(ctx, account, version, control.Author{Name: p.author, Reason: reason})
+	return err
 }
 
 // artifactCache keeps artifacts in a folder, so that a process that starts while

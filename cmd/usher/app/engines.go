@@ -20,7 +20,8 @@ type engines struct {
 	brokers   []string
 	client    *kafka.Client
 	publisher *kafka.Writer
-	store     *clickhouse.DB
+	store     *clickhouse.DB // nil in a process that only decides
+	warehouse *warehouse     // for reading, opened when it is needed
 }
 
 // prepareEngines makes the embedded warehouse, which settles its addresses, and
@@ -83,23 +84,30 @@ func (n *node) connectionPhase() run.Phase {
 		}
 		return closeBoth, nil
 	})
-	store := setup("connect to the warehouse", func(ctx context.Context) (func() error, error) {
-		c := storeConfig(n.cfg)
-		if e := n.engines.embedded; e != nil {
-			c.Addr, c.User, c.Password = []string{e.NativeAddr()}, e.Writer().Name, e.Writer().Password
-		}
-		if err := n.patiently(ctx, "the warehouse", func(ctx context.Context) (err error) {
-			n.engines.store, err = clickhouse.Open(ctx, c)
-			return err
-		}); err != nil {
-			return nil, err
-		}
-		if err := n.engines.store.Migrate(ctx, 0); err != nil {
-			return nil, errors.Join(err, n.engines.store.Close())
-		}
-		return n.engines.store.Close, nil
-	})
-	return run.Phase{Name: "connections", Parts: []run.Part{log, store}}
+	return run.Phase{Name: "connections", Parts: []run.Part{log, setup("connect to the warehouse", n.connectStore)}}
+}
+
+// connectStore opens the warehouse and brings its schema up. A process that only
+// decides waits for neither: it can answer without.
+func (n *node) connectStore(ctx context.Context) (func() error, error) {
+	c := storeConfig(n.cfg)
+	if e := n.engines.embedded; e != nil {
+		c.Addr, c.User, c.Password = []string{e.NativeAddr()}, e.Writer().Name, e.Writer().Password
+	}
+	n.engines.warehouse = &warehouse{cfg: c}
+	if n.role == Decide {
+		return n.engines.warehouse.Close, nil
+	}
+	if err := n.patiently(ctx, "the warehouse", func(ctx context.Context) (err error) {
+		n.engines.store, err = n.engines.warehouse.get(ctx)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if err := n.engines.store.Migrate(ctx, 0); err != nil {
+		return nil, errors.Join(err, n.engines.warehouse.Close())
+	}
+	return n.engines.warehouse.Close, nil
 }
 
 // patiently repeats do until it succeeds, an error says that trying again cannot

@@ -38,6 +38,8 @@ type node struct {
 	open       atomic.Bool   // ready and not yet stopping
 
 	engines engines
+	state   controlState
+	serving serving
 }
 
 // newNode takes the data folder and looks for trouble before anything starts.
@@ -73,7 +75,7 @@ func (n *node) preflight(ctx context.Context) error {
 // doors are the addresses that this role listens on.
 func (n *node) doors() []door {
 	doors := []door{{"metrics and health", "--admin-addr", n.cfg.Admin.Addr}}
-	if n.role == Up || n.role == Decide {
+	if n.decides() {
 		doors = append(doors, door{"the REST API", "--http-addr", n.cfg.HTTP.Addr}, door{"the gRPC API", "--grpc-addr", n.cfg.GRPC.Addr})
 	}
 	if n.embedsLog() {
@@ -90,14 +92,34 @@ func (n *node) doors() []door {
 func (n *node) embedsLog() bool   { return n.role == Up && len(n.cfg.Kafka.Brokers) == 0 }
 func (n *node) embedsStore() bool { return n.role == Up && n.cfg.ClickHouse.DSN == "" }
 
-// phases lists the role's parts, first to start first.
+// phases lists the role's parts, first to start first. The order upward is the
+// order of a stop read backward.
 func (n *node) phases() []run.Phase {
 	phases := []run.Phase{n.adminPhase()}
 	if p := n.enginePhase(); len(p.Parts) > 0 {
 		phases = append(phases, p)
 	}
-	return append(phases, n.connectionPhase(), n.readyPhase())
+	phases = append(phases, n.connectionPhase())
+	if n.role != Ingest {
+		phases = append(phases, n.controlPhase())
+	}
+	if n.decides() {
+		phases = append(phases, n.bootstrapPhase())
+	}
+	if n.role == Up || n.role == Ingest {
+		phases = append(phases, n.pipelinePhase())
+	}
+	if n.role == Up || n.role == Train {
+		phases = append(phases, n.trainerPhase())
+	}
+	if n.decides() {
+		phases = append(phases, n.spoolPhase(), n.modelPhase(), n.doorPhase())
+	}
+	return append(phases, n.readyPhase())
 }
+
+// decides tells whether the role answers bots.
+func (n *node) decides() bool { return n.role == Up || n.role == Decide }
 
 // readyPhase is the last: it tells the world, and is the first to end.
 func (n *node) readyPhase() run.Phase {
@@ -138,14 +160,22 @@ func (n *node) adminPhase() run.Phase {
 	})}}
 }
 
-// checks decide /readyz.
+// checks decide /readyz. All but the first look only at a process that is open,
+// when nothing of the node changes any more.
 func (n *node) checks() []telemetry.Check {
-	return []telemetry.Check{{Name: "started", Probe: func(context.Context) error {
-		if !n.open.Load() {
-			return errors.New("starting or stopping")
-		}
-		return nil
-	}}}
+	guarded := func(name string, probe func(context.Context) error) telemetry.Check {
+		return telemetry.Check{Name: name, Probe: func(ctx context.Context) error {
+			if !n.open.Load() {
+				return errors.New("starting or stopping")
+			}
+			return probe(ctx)
+		}}
+	}
+	checks := []telemetry.Check{guarded("started", func(context.Context) error { return nil })}
+	if n.role != Decide { // which answers without the warehouse
+		checks = append(checks, guarded("warehouse", func(ctx context.Context) error { return n.engines.store.Ping(ctx) }))
+	}
+	return checks
 }
 
 func (n *node) path(parts ...string) string {

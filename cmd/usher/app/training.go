@@ -70,12 +70,6 @@ func objectiveName(st *configlog.State, account string) (string, error) {
 	return mode.Objective, nil
 }
 
-// Champion implements half of trainer.Promoter, see Promote for the other.
-func (p promoter) Champion(_ context.Context, account string) (string, error) {
-	c, err := championOf(p.store.State(), account)
-	return c.Version, err
-}
-
 var (
 	_ trainer.Directory = directory{}
 	_ trainer.Promoter  = promoter{}

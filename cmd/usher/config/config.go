@@ -104,7 +104,7 @@ func Default() Config {
 		Admin:      Admin{Addr: "127.0.0.1:9091"},
 		Kafka:      Kafka{Addr: "127.0.0.1:9092", Partitions: 4},
 		ClickHouse: ClickHouse{Addr: "127.0.0.1:9000", HTTPAddr: "127.0.0.1:8123", EventDays: 400, SkillDays: 30, RollupDays: 1830, MemoryRatio: 0.4},
-		Pipeline:   Pipeline{BatchRows: 20_000, BatchAge: time.Second, Group: "usher-ingest"},
+		Pipeline:   Pipeline{BatchRows: 20_000, BatchAge: 200 * time.Millisecond, Group: "usher-ingest"},
 		Training: Training{
 			Check: time.Second, MinRows: 100, GrowthShare: 0.1, MaxAge: 30 * time.Second,
 			Window: 90 * 24 * time.Hour, MaxRows: 200_000, Parallel: 1,

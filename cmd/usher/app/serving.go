@@ -1,0 +1,66 @@
+package app
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/usherhq/usher/decision"
+	"github.com/usherhq/usher/decision/decisionlog"
+	"github.com/usherhq/usher/internal/run"
+	"github.com/usherhq/usher/model"
+)
+
+// serving is what answers bots.
+type serving struct {
+	models model.Registry
+	spool  *decisionlog.Log
+}
+
+// newID makes ids of decisions and requests: UUIDv7 sorts by time.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// spoolPhase opens the write-ahead spool, through which decisions and outcomes
+// reach the log. It stops after the doors, and publishes what is left.
+func (n *node) spoolPhase() run.Phase {
+	return run.Phase{Name: "spool", Parts: []run.Part{late("spool", func(context.Context) (worker, error) {
+		c := decisionlog.DefaultConfig()
+		c.Dir = n.path(spoolFolder)
+		spool, err := decisionlog.Open(c, decisionlog.Deps{Publisher: n.engines.publisher, Log: n.log, Metrics: n.reg})
+		if err != nil {
+			return worker{}, err
+		}
+		n.serving.spool = spool
+		return worker{run: spool.Run}, nil
+	})}}
+}
+
+// modelPhase keeps policies compiled and models live.
+func (n *node) modelPhase() run.Phase {
+	return run.Phase{Name: "policies and models", Parts: []run.Part{
+		late("policies", func(context.Context) (worker, error) {
+			return worker{run: n.state.policies.Run, ready: n.state.policies.Ready()}, nil
+		}),
+		late("models", func(context.Context) (worker, error) {
+			c := &champions{
+				store: n.state.store, control: n.state.control, registry: &n.serving.models, log: n.log,
+				source: artifactCache{dir: n.path(modelFolder), source: n.engines.warehouse}, ready: make(chan struct{}),
+			}
+			return worker{run: c.Run, ready: c.ready}, nil
+		}),
+	}}
+}
+
+// doorPhase answers on gRPC and REST.
+func (n *node) doorPhase() run.Phase {
+	return run.Phase{Name: "doors", Parts: []run.Part{late("doors", func(ctx context.Context) (worker, error) {
+		_, err := decision.New(decision.DefaultConfig(), decision.Deps{
+			Policies: n.state.policies, Models: &n.serving.models, Control: n.state.control,
+			Now: n.opts.Now, NewID: newID,
+		})
+		if err != nil {
+			return worker{}, err
+		}
+		return worker{run: func(ctx context.Context) error { <-ctx.Done(); return nil }}, nil
+	})}}
+}
