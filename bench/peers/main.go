@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,18 +19,35 @@ func main() {
 }
 
 func run() error {
-	rounds := flag.Int("rounds", 7, "interleaved rounds of each comparison")
+	as := flag.String("as", "", "run as a server of the comparison (internal)")
+	usher := flag.String("usher", "../../bin/usher", "the built program")
+	only := flag.String("only", "", "parts to run, comma separated: policies,scoring,training,ingest")
+	rounds := flag.Int("rounds", 7, "interleaved rounds of the comparisons in memory")
 	slice := flag.Duration("slice", 60*time.Millisecond, "time of one side in one round")
+	runs := flag.Int("runs", 5, "interleaved rounds of the comparisons over processes")
+	events := flag.Int("events", 300_000, "events of the ingest comparison")
 	flag.Parse()
+	if *as == "broker" {
+		return serveBroker(flag.Arg(0))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	var rows []row
-	for _, part := range []func() ([]row, error){
-		func() ([]row, error) { return benchPolicies(*rounds, *slice) },
-		func() ([]row, error) { return benchScoring(*rounds, *slice) },
-		func() ([]row, error) { return benchTraining(*rounds) },
+	for _, part := range []struct {
+		name string
+		run  func() ([]row, error)
+	}{
+		{"policies", func() ([]row, error) { return benchPolicies(*rounds, *slice) }},
+		{"scoring", func() ([]row, error) { return benchScoring(*rounds, *slice) }},
+		{"training", func() ([]row, error) { return benchTraining(*rounds) }},
+		{"ingest", func() ([]row, error) { return benchIngest(ctx, *usher, *runs, *events) }},
 	} {
-		more, err := part()
+		if *only != "" && !slices.Contains(strings.Split(*only, ","), part.name) {
+			continue
+		}
+		more, err := part.run()
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", part.name, err)
 		}
 		rows = append(rows, more...)
 	}
