@@ -16,7 +16,10 @@ type Champion struct {
 	// Previous is what a rollback makes live, empty for none.
 	Previous string
 	// Reason is why it was promoted.
-	Reason   string
+	Reason string
+	// Held says that a person rolled back: the trainer promotes nothing until a
+	// person promotes a model, be it the live one.
+	Held     bool
 	Revision int64
 	Since    time.Time
 }
@@ -27,6 +30,7 @@ type championDocument struct {
 	Version  string   `json:"version"`
 	Previous string   `json:"previous,omitempty"`
 	Reason   string   `json:"reason,omitempty"`
+	Held     bool     `json:"held,omitempty"`
 	History  []string `json:"history,omitempty"`
 }
 
@@ -53,10 +57,13 @@ func readChampion(r configlog.Resource) (Champion, []string, error) {
 	if err := read(r, &d); err != nil {
 		return Champion{}, nil, err
 	}
-	return Champion{Version: d.Version, Previous: d.Previous, Reason: d.Reason, Revision: r.Revision, Since: r.Time}, d.History, nil
+	return Champion{
+		Version: d.Version, Previous: d.Previous, Reason: d.Reason, Held: d.Held, Revision: r.Revision, Since: r.Time,
+	}, d.History, nil
 }
 
-// Promote makes a version live. Promoting the live one again changes nothing.
+// Promote makes a version live and lifts the hold of a rollback. Promoting the
+// live one again, without a hold, changes nothing.
 // When another promotion comes between it answers a Conflict fault.
 func (c *Control) Promote(ctx context.Context, account, version string, by Author) (Champion, error) {
 	if version == "" {
@@ -66,17 +73,18 @@ func (c *Control) Promote(ctx context.Context, account, version string, by Autho
 		return Champion{}, err
 	}
 	now, history, err := c.champion(account)
-	if err != nil || now.Version == version {
+	if err != nil || now.Version == version && !now.Held {
 		return now, err
 	}
-	if now.Version != "" {
+	if now.Version != "" && now.Version != version {
 		history = append(history[:len(history):len(history)], now.Version)
 	}
-	return c.point(ctx, account, version, history, now.Revision, by)
+	return c.point(ctx, account, championDocument{Version: version, History: history}, now.Revision, by)
 }
 
 // Rollback makes the version before live again, or none when there is none. It
-// is a Precondition fault when no model is live.
+// is a Precondition fault when no model is live. It holds the trainer, which
+// would otherwise promote the next model, fitted to nearly the same rows.
 func (c *Control) Rollback(ctx context.Context, account string, by Author) (Champion, error) {
 	if _, err := c.GetAccount(account); err != nil {
 		return Champion{}, err
@@ -92,14 +100,13 @@ func (c *Control) Rollback(ctx context.Context, account string, by Author) (Cham
 	if len(history) > 0 {
 		version, history = history[len(history)-1], history[:len(history)-1]
 	}
-	return c.point(ctx, account, version, history, now.Revision, by)
+	return c.point(ctx, account, championDocument{Version: version, History: history, Held: true}, now.Revision, by)
 }
 
-func (c *Control) point(ctx context.Context, account, version string, history []string, base int64, by Author) (Champion, error) {
-	history = history[max(0, len(history)-maxHistory):]
-	d := championDocument{Version: version, Reason: by.Reason, History: history}
-	if len(history) > 0 {
-		d.Previous = history[len(history)-1]
+func (c *Control) point(ctx context.Context, account string, d championDocument, base int64, by Author) (Champion, error) {
+	d.Reason, d.History = by.Reason, d.History[max(0, len(d.History)-maxHistory):]
+	if n := len(d.History); n > 0 {
+		d.Previous = d.History[n-1]
 	}
 	r, err := c.write(ctx, event.ConfigChange{Account: account, Kind: configlog.KindModel, Name: championName, Base: base}, d, by)
 	if err != nil {

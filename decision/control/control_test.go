@@ -219,6 +219,27 @@ func TestPromoteAndRollBackOneByOne(t *testing.T) {
 	}
 }
 
+// TestRollbackHoldsTheTrainer: promotion waits for a person, who may as well
+// confirm the model that is live.
+func TestRollbackHoldsTheTrainer(t *testing.T) {
+	c := start(t)
+	for _, v := range []string{"v1", "v2"} {
+		if got, err := c.Promote(t.Context(), "default", v, ann); err != nil || got.Held {
+			t.Fatalf("promote %s = %+v, %v", v, got, err)
+		}
+	}
+	if got, err := c.Rollback(t.Context(), "default", ann); err != nil || !got.Held {
+		t.Fatalf("rollback = %+v, %v", got, err)
+	}
+	got, err := c.Promote(t.Context(), "default", "v1", ann)
+	if err != nil || got.Held || got.Version != "v1" || got.Previous != "" {
+		t.Errorf("confirming the live model = %+v, %v", got, err)
+	}
+	if live, err := c.Champion("default"); err != nil || live != got {
+		t.Errorf("the champion is %+v, %v", live, err)
+	}
+}
+
 // faults holds that one error names exactly these fields.
 func faults(t *testing.T, call func() error, fields ...string) {
 	t.Helper()
