@@ -120,6 +120,12 @@ func (p promoter) Champion(_ context.Context, account string) (string, error) {
 	return c.Version, err
 }
 
+// Held implements trainer.Holder: after a rollback a person has to promote.
+func (p promoter) Held(_ context.Context, account string) (bool, error) {
+	c, err := p.control.Champion(account)
+	return c.Held, err
+}
+
 // Promote implements the other half. Somebody who changes the pointer meanwhile
 // wins: the trainer asks again at its next refit.
 func (p promoter) Promote(ctx context.Context, account, version, reason string) error {

@@ -73,4 +73,5 @@ func objectiveName(st *configlog.State, account string) (string, error) {
 var (
 	_ trainer.Directory = directory{}
 	_ trainer.Promoter  = promoter{}
+	_ trainer.Holder    = promoter{}
 )
