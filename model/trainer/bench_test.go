@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/csv"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -13,10 +14,17 @@ import (
 	"github.com/usherhq/usher/model"
 )
 
-// incidentRows reads the service desk's log as the demo would have decided it:
-// people's first group is the baseline, every group is an option, and a share of
-// decisions is explored.
-func incidentRows(tb testing.TB) []*Row {
+// incident is one case of the service desk's log: the row as it would be decided
+// on, without an answer, and what people and time made of it.
+type incident struct {
+	row           *Row
+	people, right string
+	resolved      time.Time // zero: never
+}
+
+// incidents reads the log in the order of opening. Every group is an option and
+// people's first group is the baseline.
+func incidents(tb testing.TB) []incident {
 	tb.Helper()
 	f, err := os.Open("../../cmd/usher/demo/incidents/incidents.csv.gz")
 	if err != nil {
@@ -35,68 +43,64 @@ func incidentRows(tb testing.TB) []*Row {
 	for i, name := range cells[0] {
 		column[name] = i
 	}
-	slices.SortStableFunc(cells[1:], func(a, b []string) int {
-		x, y := a[column["opened_at"]], b[column["opened_at"]]
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return 0
-	})
-	return toRows(tb, cells[1:], column)
-}
-
-func toRows(tb testing.TB, cells [][]string, column map[string]int) []*Row {
-	tb.Helper()
-	r := rand.New(rand.NewPCG(1, 1))
-	known := map[string]bool{}
+	groups := map[string]bool{}
+	cells = slices.DeleteFunc(cells[1:], func(c []string) bool { return c[column["final_group"]] == "" })
 	for _, c := range cells {
-		if c[column["final_group"]] != "" {
-			known[c[column["first_group"]]], known[c[column["final_group"]]] = true, true
-		}
+		groups[c[column["first_group"]]], groups[c[column["final_group"]]] = true, true
 	}
 	var options []model.Option
-	for g := range known {
+	for _, g := range slices.Sorted(maps.Keys(groups)) {
 		options = append(options, model.Option{Key: g})
 	}
-	slices.SortFunc(options, func(a, b model.Option) int {
-		if a.Key < b.Key {
-			return -1
+	out := make([]incident, len(cells))
+	for i, c := range cells {
+		get := func(name string) string { return c[column[name]] }
+		out[i] = readIncident(tb, get, options)
+	}
+	slices.SortStableFunc(out, func(a, b incident) int { return a.row.Time.Compare(b.row.Time) })
+	return out
+}
+
+func readIncident(tb testing.TB, get func(string) string, options []model.Option) incident {
+	tb.Helper()
+	at := func(name string) (t time.Time) {
+		if get(name) == "" {
+			return t
 		}
-		return 1
-	})
-	var rows []*Row
-	for _, c := range cells {
-		right := c[column["final_group"]]
-		opened, err := time.Parse("2006-01-02T15:04", c[column["opened_at"]])
-		if right == "" {
-			continue
-		}
+		t, err := time.Parse("2006-01-02T15:04", get(name))
 		if err != nil {
 			tb.Fatal(err)
 		}
-		row := &Row{
-			ID: c[column["incident"]], Time: opened, Watermark: opened.Add(time.Hour), Options: options,
-			Facts: model.Facts{
-				Channel: c[column["contact_type"]], Baseline: c[column["first_group"]], Attributes: map[string]any{},
-			},
-			Chosen: c[column["first_group"]], Propensity: 0.9 + 0.1/float64(len(options)),
+		return t
+	}
+	opened := at("opened_at")
+	row := &Row{
+		ID: get("incident"), Time: opened, Options: options,
+		Facts: model.Facts{
+			Channel: get("contact_type"), Baseline: get("first_group"),
+			Attributes: map[string]any{"hour": float64(opened.Hour()), "weekday": opened.Weekday().String()},
+		},
+	}
+	for _, name := range []string{
+		"caller_id", "opened_by", "location", "category", "subcategory", "symptom", "impact", "urgency", "notify", "first_group",
+	} {
+		if v := get(name); v != "" {
+			row.Facts.Attributes[name] = v
 		}
+	}
+	return incident{row: row, people: get("first_group"), right: get("final_group"), resolved: at("resolved_at")}
+}
+
+// incidentRows are the incidents as a log that explored a tenth of its decisions.
+func incidentRows(tb testing.TB) (rows []*Row) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for _, in := range incidents(tb) {
+		row, n := in.row, len(in.row.Options)
+		row.Chosen, row.Propensity = in.people, 0.9+0.1/float64(n)
 		if r.Float64() < 0.1 {
-			row.Chosen, row.Propensity = options[r.IntN(len(options))].Key, 0.1/float64(len(options))
+			row.Chosen, row.Propensity = row.Options[r.IntN(n)].Key, 0.1/float64(n)
 		}
-		for _, name := range []string{"caller_id", "opened_by", "location", "category", "subcategory", "symptom", "impact", "urgency", "notify", "first_group"} {
-			if v := c[column[name]]; v != "" {
-				row.Facts.Attributes[name] = v
-			}
-		}
-		row.Facts.Attributes["hour"] = float64(opened.Hour())
-		row.Facts.Attributes["weekday"] = opened.Weekday().String()
-		if row.Chosen == right {
-			row.Reward = 1
-		}
+		row.Reward, row.Watermark = truth(row.Chosen == in.right), row.Time.Add(time.Hour)
 		rows = append(rows, row)
 	}
 	return rows
