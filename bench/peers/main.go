@@ -21,14 +21,17 @@ func main() {
 func run() error {
 	as := flag.String("as", "", "run as a server of the comparison (internal)")
 	usher := flag.String("usher", "../../bin/usher", "the built program")
-	only := flag.String("only", "", "parts to run, comma separated: policies,scoring,training,ingest")
+	only := flag.String("only", "", "parts to run, comma separated: policies,scoring,training,serving,ingest")
 	rounds := flag.Int("rounds", 7, "interleaved rounds of the comparisons in memory")
 	slice := flag.Duration("slice", 60*time.Millisecond, "time of one side in one round")
 	runs := flag.Int("runs", 5, "interleaved rounds of the comparisons over processes")
 	events := flag.Int("events", 300_000, "events of the ingest comparison")
 	flag.Parse()
-	if *as == "broker" {
+	switch *as {
+	case "broker":
 		return serveBroker(flag.Arg(0))
+	case "echo":
+		return serveEcho(flag.Arg(0))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -40,6 +43,7 @@ func run() error {
 		{"policies", func() ([]row, error) { return benchPolicies(*rounds, *slice) }},
 		{"scoring", func() ([]row, error) { return benchScoring(*rounds, *slice) }},
 		{"training", func() ([]row, error) { return benchTraining(*rounds) }},
+		{"serving", func() ([]row, error) { return benchServing(ctx, *usher, *runs) }},
 		{"ingest", func() ([]row, error) { return benchIngest(ctx, *usher, *runs, *events) }},
 	} {
 		if *only != "" && !slices.Contains(strings.Split(*only, ","), part.name) {
