@@ -1,6 +1,8 @@
 package decision
 
 import (
+	"slices"
+
 	"github.com/usherhq/usher/model"
 	"github.com/usherhq/usher/model/explore"
 	"github.com/usherhq/usher/pipeline/event"
@@ -25,27 +27,28 @@ func (t *turn) score() {
 		return
 	}
 	t.d.ModelVersion, t.scored = t.model.Version(), true
-	ctx, arms := t.encode()
+	t.encode()
 	s := t.scratch
-	s.scores = resize(s.scores, len(arms))
-	t.model.Score(&s.model, ctx, arms, s.scores)
-	for i := range arms {
+	s.scores = resize(s.scores, len(t.arms))
+	t.model.Score(&s.model, t.context, t.arms, s.scores)
+	for i := range t.arms {
 		c := &t.d.Candidates[i]
 		c.Score, c.StdErr, c.Known = s.scores[i].Value, s.scores[i].StdErr, s.scores[i].Known
 		c.Priority = c.Score * t.factor(i)
 	}
 }
 
-func (t *turn) encode() (*model.Features, []model.Arm) {
+// encode turns what is known into features, the way training does.
+func (t *turn) encode() {
 	s, d := t.scratch, t.d
 	s.options = s.options[:0]
 	for i := range d.Candidates {
 		s.options = append(s.options, model.Option{Key: d.Candidates[i].Key(), Attributes: d.Candidates[i].Attributes})
 	}
-	ctx := s.encoder.Context(&model.Facts{
+	t.context = s.encoder.Context(&model.Facts{
 		Channel: d.Channel, Intent: d.Intent, Attributes: d.Attributes, Baseline: d.Baseline,
 	})
-	return ctx, s.encoder.Arms(s.options, d.Baseline)
+	t.arms = s.encoder.Arms(s.options, d.Baseline)
 }
 
 func (t *turn) factor(i int) float64 {
@@ -294,25 +297,15 @@ func (t *turn) factors(order []int) {
 	if !t.scored || top == 0 {
 		return
 	}
-	ctx, arms := t.encode()
 	for i := range t.d.Candidates {
-		if !t.request.Explain && !contains(order, i) {
+		if !t.request.Explain && !slices.Contains(order, i) {
 			continue
 		}
-		found := t.model.Explain(ctx, arms[i], top)
+		found := t.model.ExplainAmong(t.context, t.arms, i, top)
 		out := make([]event.Factor, len(found))
 		for n, f := range found {
 			out[n] = event.Factor{Name: f.Name, Value: f.Value}
 		}
 		t.d.Candidates[i].Factors = out
 	}
-}
-
-func contains(order []int, i int) bool {
-	for _, at := range order {
-		if at == i {
-			return true
-		}
-	}
-	return false
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/usherhq/usher/pipeline/event"
 )
 
-// Deps is what an engine works with. Skills may be nil, everything else must be
-// there.
+// Deps is what an engine works with. Skills and Metrics may be nil, everything
+// else must be there.
 type Deps struct {
 	Policies PolicySource
 	Models   ModelSource
@@ -24,6 +24,7 @@ type Deps struct {
 	Skills   SkillSource
 	Now      func() time.Time
 	NewID    func() string // of decisions, and of requests that bring none
+	Metrics  *Metrics
 }
 
 // Engine decides. It is safe for concurrent use and holds no state of its own
@@ -97,6 +98,7 @@ func (e *Engine) Decide(ctx context.Context, r *Request) (*event.Decision, error
 	t.decide()
 	t.record()
 	t.d.Latency = max(e.deps.Now().Sub(start), 0)
+	e.deps.Metrics.count(t.d)
 	return t.d, nil
 }
 

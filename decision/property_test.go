@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/prometheus/client_golang/prometheus"
 	"pgregory.net/rapid"
 
 	"github.com/usherhq/usher/decision"
@@ -260,6 +261,46 @@ func TestTraceLimit(t *testing.T) {
 	d, err = w.engine(t).Decide(context.Background(), r)
 	if err != nil || len(d.Policies) != 150 || d.Policies[69].State != event.False || d.Policies[71].State != event.NotReached {
 		t.Errorf("%d traces, %v", len(d.Policies), err)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	w := newWorld()
+	w.set = policy.Compile([]*policy.Policy{{
+		Name: "p", Enabled: true, Effect: policy.Effect{Rank: &policy.Rank{}},
+		When: &policy.Condition{Any: []*policy.Condition{{Attribute: "gone", Operator: policy.Equal, Value: 1.0}, {CEL: "missing"}}},
+	}}, 1)
+	reg := prometheus.NewRegistry()
+	e, err := decision.New(decision.DefaultConfig(), decision.Deps{
+		Policies: w, Models: w, Control: w, Now: func() time.Time { return w.now }, NewID: w.newID,
+		Metrics: decision.NewMetrics(reg),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Decide(t.Context(), &decision.Request{Account: "acme"}); err != nil {
+		t.Fatal(err)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			line := f.GetName()
+			for _, l := range m.GetLabel() {
+				line += " " + l.GetValue()
+			}
+			got = append(got, fmt.Sprintf("%s %g", line, m.GetCounter().GetValue()+float64(m.GetHistogram().GetSampleCount())))
+		}
+	}
+	want := []string{
+		"usher_decision_seconds 1", "usher_decisions_total default SHADOW NO_ELIGIBLE_CANDIDATE 1",
+		"usher_policy_unknown_total cel 1", "usher_policy_unknown_total gone 1",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -29,9 +29,11 @@ type turn struct {
 	offered   int // candidates of the caller, its baseline included
 	emptied   bool
 
-	model  *model.Model
-	scored bool
-	mode   Mode
+	model   *model.Model
+	scored  bool
+	context *model.Features // of the scratch, as are the arms
+	arms    []model.Arm
+	mode    Mode
 
 	policyOnly, modelOnly, chosen int // places in d.Candidates, -1 for none
 	live                          bool

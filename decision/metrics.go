@@ -1,0 +1,59 @@
+package decision
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// Metrics counts what an engine does. A nil *Metrics counts nothing.
+type Metrics struct {
+	decisions *prometheus.CounterVec
+	seconds   prometheus.Histogram
+	unknown   *prometheus.CounterVec
+}
+
+// NewMetrics registers the engine's metrics. Labels have few values: reasons and
+// modes are enumerations, attributes are those that policies name.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "usher_decisions_total", Help: "Decisions by who had the last word, mode and foremost reason.",
+		}, []string{"decided_by", "mode", "reason"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "usher_decision_seconds", Help: "Time the engine took for one decision.",
+			Buckets: prometheus.ExponentialBuckets(5e-6, 2, 14),
+		}),
+		unknown: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "usher_policy_unknown_total",
+			Help: "Conditions that were UNKNOWN in a recorded trace, by attribute; cel for expressions.",
+		}, []string{"attribute"}),
+	}
+	reg.MustRegister(m.decisions, m.seconds, m.unknown)
+	return m
+}
+
+func (m *Metrics) count(d *event.Decision) {
+	if m == nil {
+		return
+	}
+	m.decisions.WithLabelValues(string(d.DecidedBy), d.Mode, d.Reasons[0]).Inc()
+	m.seconds.Observe(float64(d.Latency) / float64(time.Second))
+	for i := range d.Policies {
+		conditions := d.Policies[i].Conditions
+		for j := range conditions {
+			if conditions[j].Truth == event.Unknown {
+				m.unknown.WithLabelValues(attributeOf(&conditions[j])).Inc()
+			}
+		}
+	}
+}
+
+func attributeOf(c *event.ConditionTrace) string {
+	if c.Attribute == "" {
+		return "cel"
+	}
+	return c.Attribute
+}
