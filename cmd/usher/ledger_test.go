@@ -172,10 +172,10 @@ func (g *traffic) run(ctx context.Context) {
 
 func (g *traffic) decide(ctx context.Context, conversation string) {
 	var answer struct {
-		DecisionID string `json:"decisionId"`
+		DecisionID string `json:"decision_id"`
 	}
 	in := map[string]any{
-		"requestId": conversation, "conversationId": conversation, "intent": "billing",
+		"request_id": conversation, "conversation_id": conversation, "intent": "billing",
 		"candidates": []any{map[string]any{"target": "sales"}, map[string]any{"target": "billing"}},
 	}
 	// A decision that got no answer is not asked again: the answer is what counts.
@@ -193,8 +193,8 @@ func (g *traffic) report(ctx context.Context, conversation string, n int) {
 		id := fmt.Sprintf("%s-o%d", conversation, i)
 		ids = append(ids, id)
 		outcomes = append(outcomes, map[string]any{
-			"id": id, "source": "ledger", "conversationId": conversation, "kind": "resolved", "value": value,
-			"eventTime": time.Now().UTC().Format(time.RFC3339Nano),
+			"id": id, "source": "ledger", "conversation_id": conversation, "kind": "resolved", "value": value,
+			"event_time": time.Now().UTC().Format(time.RFC3339Nano),
 		})
 	}
 	g.ledger.attempt(ids...)

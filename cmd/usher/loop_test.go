@@ -21,9 +21,9 @@ type site struct {
 }
 
 type answer struct {
-	DecisionID   string `json:"decisionId"`
-	ModelVersion string `json:"modelVersion"`
-	DecidedBy    string `json:"decidedBy"`
+	DecisionID   string `json:"decision_id"`
+	ModelVersion string `json:"model_version"`
+	DecidedBy    string `json:"decided_by"`
 	Actions      []struct{ Target string }
 }
 
@@ -36,7 +36,7 @@ func (s *site) converse(n int) (solved int, last answer) {
 		s.counter++
 		right := s.counter % len(intents)
 		id := fmt.Sprintf("loop-%d", s.counter)
-		in := map[string]any{"requestId": id, "conversationId": id, "intent": intents[right], "candidates": []any{
+		in := map[string]any{"request_id": id, "conversation_id": id, "intent": intents[right], "candidates": []any{
 			map[string]any{"target": desks[0]}, map[string]any{"target": desks[1]}, map[string]any{"target": desks[2]},
 		}}
 		last = answer{}
@@ -49,7 +49,7 @@ func (s *site) converse(n int) (solved int, last answer) {
 		if last.Actions[0].Target == desks[right] {
 			solved, value = solved+1, 1
 		}
-		outcome := map[string]any{"id": id, "source": "loop", "conversationId": id, "kind": "resolved", "value": value}
+		outcome := map[string]any{"id": id, "source": "loop", "conversation_id": id, "kind": "resolved", "value": value}
 		s.ledger.attempt(id)
 		s.api().must("POST", "/v1/accounts/default/outcomes", outcome, nil)
 		s.ledger.keep(value, id)
@@ -108,7 +108,7 @@ func (s *site) play() {
 func (s *site) explain(id string) {
 	s.t.Helper()
 	var record struct {
-		DecisionID string `json:"decisionId"`
+		DecisionID string `json:"decision_id"`
 		Candidates []struct{ Probability float64 }
 	}
 	s.api().must("GET", "/v1/accounts/default/decisions/"+id, nil, &record)
@@ -147,8 +147,8 @@ func TestLoopEmbedded(t *testing.T) {
 	s.play()
 
 	// A restart keeps policies, tokens and models.
-	s.api().must("POST", "/v1/accounts/default/policies?policyId=vip", map[string]any{
-		"displayName": "VIPs go to sales", "enabled": true,
+	s.api().must("POST", "/v1/accounts/default/policies?policy_id=vip", map[string]any{
+		"display_name": "VIPs go to sales", "enabled": true,
 		"when":   map[string]any{"attribute": "vip", "operator": "equal", "value": true},
 		"effect": map[string]any{"fixed": map[string]any{"actions": []any{map[string]any{"type": "TRANSFER_TO_SKILL", "target": "sales"}}}},
 	}, nil)

@@ -148,6 +148,6 @@ func printReady(out io.Writer, role app.Role, i *app.Instance) error {
 
 func nextStep(addr string) string {
 	return `  curl -s http://` + addr + `/v1/accounts/default/nextActions -H "Authorization: Bearer $TOKEN" \
-    -d '{"conversationId": "c-1", "intent": "billing", "candidates": [{"target": "sales"}, {"target": "billing"}]}'
+    -d '{"conversation_id": "c-1", "intent": "billing", "candidates": [{"target": "sales"}, {"target": "billing"}]}'
 `
 }

@@ -146,14 +146,14 @@ func TestStartIsRefusedWithReasons(t *testing.T) {
 	}
 	defer mine.Close()
 	other := filepath.Join(t.TempDir(), "other")
-	args := append(free(other), "--http-addr", p.ready.HTTP, "--kafka-addr", p.ready.Kafka, "--clickhouse-addr", mine.Addr().String())
+	args := append(free(other), "--admin-addr", p.ready.Admin, "--kafka-addr", p.ready.Kafka, "--clickhouse-addr", mine.Addr().String())
 	third, err := tryLaunch(t, args...)
 	if err == nil {
 		t.Fatal("two processes share ports")
 	}
 	text := third.out.String()
 	for _, want := range []string{
-		p.ready.HTTP, p.ready.Kafka, mine.Addr().String(), "--http-addr", "--kafka-addr", "--clickhouse-addr",
+		p.ready.Admin, p.ready.Kafka, mine.Addr().String(), "--admin-addr", "--kafka-addr", "--clickhouse-addr",
 		fmt.Sprintf("process %d (", p.cmd.Process.Pid),
 	} {
 		if !strings.Contains(text, want) {

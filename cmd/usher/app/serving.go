@@ -2,13 +2,19 @@ package app
 
 import (
 	"context"
+	"errors"
+	"net"
 
 	"github.com/google/uuid"
 
 	"github.com/usherhq/usher/decision"
+	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/decision/decisionlog"
+	"github.com/usherhq/usher/decision/server"
+	"github.com/usherhq/usher/internal/rpc"
 	"github.com/usherhq/usher/internal/run"
 	"github.com/usherhq/usher/model"
+	"github.com/usherhq/usher/proto"
 )
 
 // serving is what answers bots.
@@ -51,16 +57,45 @@ func (n *node) modelPhase() run.Phase {
 	}}
 }
 
-// doorPhase answers on gRPC and REST.
+// doorPhase answers on gRPC and REST. Both listeners are open before the part is
+// up, so the first call after that is answered.
 func (n *node) doorPhase() run.Phase {
-	return run.Phase{Name: "doors", Parts: []run.Part{late("doors", func(ctx context.Context) (worker, error) {
-		_, err := decision.New(decision.DefaultConfig(), decision.Deps{
-			Policies: n.state.policies, Models: &n.serving.models, Control: n.state.control,
-			Now: n.opts.Now, NewID: newID,
-		})
+	return run.Phase{Name: "doors", Drain: n.cfg.StopAfter, Parts: []run.Part{late("doors", func(ctx context.Context) (worker, error) {
+		doors, err := n.doorServer()
 		if err != nil {
 			return worker{}, err
 		}
-		return worker{run: func(ctx context.Context) error { <-ctx.Done(); return nil }}, nil
+		var lc net.ListenConfig
+		grpcListener, err := lc.Listen(ctx, "tcp", n.cfg.GRPC.Addr)
+		if err != nil {
+			return worker{}, err
+		}
+		httpListener, err := lc.Listen(ctx, "tcp", n.cfg.HTTP.Addr)
+		if err != nil {
+			return worker{}, errors.Join(err, grpcListener.Close())
+		}
+		n.addr.GRPC, n.addr.HTTP = grpcListener.Addr().String(), httpListener.Addr().String()
+		return worker{run: func(ctx context.Context) error { return doors.Serve(ctx, grpcListener, httpListener) }}, nil
 	})}}
+}
+
+// doorServer puts the engine behind the contract's services.
+func (n *node) doorServer() (*rpc.Server, error) {
+	engine, err := decision.New(decision.DefaultConfig(), decision.Deps{
+		Policies: n.state.policies, Models: &n.serving.models, Control: n.state.control,
+		Now: n.opts.Now, NewID: newID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	services := server.New(server.Deps{
+		Engine: engine, Policies: n.state.policies, Control: n.state.control,
+		Recorder: n.serving.spool, Records: n.engines.warehouse, Models: n.engines.warehouse,
+		Log: n.log, Now: n.opts.Now, NewID: newID,
+	})
+	return rpc.New(rpc.DefaultConfig(), rpc.Deps{
+		Verifier: n.state.tokens, Log: n.log, Metrics: n.reg, OpenAPI: proto.OpenAPI(), Version: n.opts.Version,
+		Status: func() []rpc.Fact { return services.Status(control.DefaultAccount) },
+		Ready:  n.ready, Now: n.opts.Now, NewID: newID,
+	}, services.Services()...)
 }

@@ -10,9 +10,11 @@ import (
 
 	"github.com/usherhq/usher/analytics"
 	"github.com/usherhq/usher/analytics/clickhouse"
+	"github.com/usherhq/usher/decision/server"
 	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/model"
 	"github.com/usherhq/usher/model/trainer"
+	"github.com/usherhq/usher/pipeline/event"
 )
 
 // warehouse opens the database when it is first needed and can be had: a process
@@ -66,6 +68,32 @@ func (w *warehouse) Artifact(ctx context.Context, account, version string) ([]by
 		return nil, err
 	}
 	return db.LoadArtifact(ctx, account, version)
+}
+
+// Decision implements server.RecordSource.
+func (w *warehouse) Decision(ctx context.Context, account, id string) (*event.Decision, error) {
+	db, err := w.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return db.Decision(ctx, account, id)
+}
+
+// ModelCards implements server.ModelCatalog.
+func (w *warehouse) ModelCards(ctx context.Context, account string) ([]server.ModelCard, error) {
+	db, err := w.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := db.Cards(ctx, account, 0)
+	if err != nil {
+		return nil, err
+	}
+	cards := make([]server.ModelCard, len(list))
+	for i, m := range list {
+		cards[i] = server.ModelCard{Version: m.Version, Created: m.CreatedAt, Card: m.Card}
+	}
+	return cards, nil
 }
 
 // trainingStore gives the trainer its rows and keeps its models: two vocabularies
