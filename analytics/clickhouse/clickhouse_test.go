@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -17,6 +18,11 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	// Every check is a small world in a real engine: a quarter of the usual number
+	// by default, more with -rapid.checks.
+	if err := flag.Set("rapid.checks", "25"); err != nil {
+		panic(err)
+	}
 	os.Exit(embeddedtest.Main(m, func(s *embedded.Server) { engine = s }))
 }
 

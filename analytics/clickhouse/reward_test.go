@@ -93,7 +93,8 @@ func aggregate(how string, sorted []*event.Outcome) float64 {
 func drawHistory(r *rapid.T) *history {
 	h := &history{objectives: map[string]event.Objective{}, now: epoch.Add(2 * time.Hour)}
 	minute := func(label string, most int) time.Time {
-		return epoch.Add(time.Duration(rapid.IntRange(0, most).Draw(r, label)) * time.Minute)
+		// Coarse steps make ties and window ends likely.
+		return epoch.Add(time.Duration(rapid.IntRange(0, most/10).Draw(r, label)) * 10 * time.Minute)
 	}
 	conversation := func() string { return rapid.SampledFrom([]string{"", "c1", "c2", "c3"}).Draw(r, "conversation") }
 	n := rapid.IntRange(1, 8).Draw(r, "decisions")
@@ -114,7 +115,7 @@ func drawHistory(r *rapid.T) *history {
 		h.outcomes = append(h.outcomes, o)
 	}
 	for _, name := range []string{"solve", "please"} {
-		ob := event.Objective{Bias: .25, Min: -1, Max: 3, Window: time.Duration(rapid.IntRange(10, 60).Draw(r, "window")) * time.Minute}
+		ob := event.Objective{Bias: .25, Min: -1, Max: 3, Window: time.Duration(rapid.IntRange(1, 6).Draw(r, "window")) * 10 * time.Minute}
 		for range rapid.IntRange(1, 3).Draw(r, "terms") {
 			ob.Terms = append(ob.Terms, event.Term{
 				Kind: kinds.Draw(r, "term"), Weight: float64(rapid.IntRange(-2, 2).Draw(r, "weight")) / 2,
