@@ -206,16 +206,19 @@ func (l *Log) write(frame []byte) error {
 }
 
 // Record appends a decision and keeps it at hand for [Log.Recent]. The caller
-// must not change it afterwards. After an error the decision is at hand all the
-// same, and counted as not recorded.
+// must not change it afterwards. After an error it is neither on disk nor at
+// hand, and counted as not recorded.
 func (l *Log) Record(d *event.Decision) error {
-	l.recent[l.slot(d.Account, d.ID)].Store(d)
 	m, err := event.EncodeDecision(d, l.cfg.Format)
 	if err != nil {
 		l.notRecorded.Add(1)
 		return fmt.Errorf("encode decision %q: %w", d.ID, err)
 	}
-	return l.Append(m)
+	if err := l.Append(m); err != nil {
+		return err
+	}
+	l.recent[l.slot(d.Account, d.ID)].Store(d)
+	return nil
 }
 
 // Report appends outcomes, all or none.

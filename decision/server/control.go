@@ -1,0 +1,283 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/usherhq/usher/decision"
+	"github.com/usherhq/usher/decision/control"
+	"github.com/usherhq/usher/internal/rpc"
+	"github.com/usherhq/usher/pipeline/event"
+	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
+)
+
+type controlService struct {
+	usherv1.UnimplementedControlServiceServer
+	*Server
+}
+
+// CreateAccount opens an account.
+func (s *controlService) CreateAccount(ctx context.Context, r *usherv1.CreateAccountRequest) (*usherv1.CreateAccountResponse, error) {
+	id := r.GetAccountId()
+	if name := r.GetAccount().GetName(); id == "" && name != "" {
+		var err error
+		if id, err = parentAccount("name", name); err != nil {
+			return nil, err
+		}
+	}
+	if id == "" {
+		return nil, invalid("account_id", "is missing; account.name would do as well")
+	}
+	a, err := accountFrom(id, r.GetAccount())
+	if err != nil {
+		return nil, err
+	}
+	a.Revision = 0
+	stored, err := s.deps.Control.CreateAccount(ctx, a, author(ctx, ""))
+	if err != nil {
+		return nil, err
+	}
+	return &usherv1.CreateAccountResponse{Account: accountTo(stored)}, nil
+}
+
+// GetAccount returns an account.
+func (s *controlService) GetAccount(_ context.Context, r *usherv1.GetAccountRequest) (*usherv1.GetAccountResponse, error) {
+	id, err := parentAccount("name", r.GetName())
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.deps.Control.GetAccount(id)
+	if err != nil {
+		return nil, err
+	}
+	return &usherv1.GetAccountResponse{Account: accountTo(a)}, nil
+}
+
+// UpdateAccount replaces an account.
+func (s *controlService) UpdateAccount(ctx context.Context, r *usherv1.UpdateAccountRequest) (*usherv1.UpdateAccountResponse, error) {
+	id, err := parentAccount("name", r.GetAccount().GetName())
+	if err != nil {
+		return nil, err
+	}
+	a, err := accountFrom(id, r.GetAccount())
+	if err != nil {
+		return nil, err
+	}
+	stored, err := s.deps.Control.UpdateAccount(ctx, a, author(ctx, ""))
+	if err != nil {
+		return nil, err
+	}
+	return &usherv1.UpdateAccountResponse{Account: accountTo(stored)}, nil
+}
+
+// ListAccounts lists the accounts that the caller may see.
+func (s *controlService) ListAccounts(ctx context.Context, r *usherv1.ListAccountsRequest) (*usherv1.ListAccountsResponse, error) {
+	who := rpc.Caller(ctx)
+	var seen []control.Account
+	for _, a := range s.deps.Control.Accounts() {
+		if who != nil && who.Covers(a.ID) {
+			seen = append(seen, a)
+		}
+	}
+	part, next, err := page(seen, r.GetPageSize(), r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	resp := &usherv1.ListAccountsResponse{NextPageToken: next}
+	for _, a := range part {
+		resp.Accounts = append(resp.Accounts, accountTo(a))
+	}
+	return resp, nil
+}
+
+func accountFrom(id string, a *usherv1.Account) (control.Account, error) {
+	out := control.Account{ID: id, DisplayName: a.GetDisplayName()}
+	var err error
+	if out.Revision, err = parseEtag("etag", a.GetEtag()); err != nil {
+		return out, err
+	}
+	if a.GetDefaultEffect() != nil {
+		if out.DefaultEffect, err = json.Marshal(a.GetDefaultEffect().AsMap()); err != nil {
+			return out, invalid("default_effect", "holds a number that is not finite")
+		}
+	}
+	return out, nil
+}
+
+func accountTo(a control.Account) *usherv1.Account {
+	out := &usherv1.Account{
+		Name: "accounts/" + a.ID, DisplayName: a.DisplayName,
+		Etag: etagOf(a.Revision), UpdateTime: timestamppb.New(a.Updated),
+	}
+	var effect map[string]any
+	if json.Unmarshal(a.DefaultEffect, &effect) == nil {
+		out.DefaultEffect = effectOf(effect)
+	}
+	return out
+}
+
+// ListObjectives lists an account's objectives.
+func (s *controlService) ListObjectives(_ context.Context, r *usherv1.ListObjectivesRequest) (*usherv1.ListObjectivesResponse, error) {
+	account, err := parentAccount("parent", r.GetParent())
+	if err == nil {
+		err = s.account(account)
+	}
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.deps.Control.Objectives(account)
+	if err != nil {
+		return nil, err
+	}
+	part, next, err := page(all, r.GetPageSize(), r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	resp := &usherv1.ListObjectivesResponse{NextPageToken: next}
+	for _, o := range part {
+		resp.Objectives = append(resp.Objectives, objectiveTo(account, o))
+	}
+	return resp, nil
+}
+
+// GetObjective returns one objective.
+func (s *controlService) GetObjective(_ context.Context, r *usherv1.GetObjectiveRequest) (*usherv1.GetObjectiveResponse, error) {
+	account, id, err := childName("name", r.GetName(), "objectives")
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.deps.Control.GetObjective(account, id)
+	if err != nil {
+		return nil, err
+	}
+	return &usherv1.GetObjectiveResponse{Objective: objectiveTo(account, o)}, nil
+}
+
+// CreateObjective adds an objective.
+func (s *controlService) CreateObjective(ctx context.Context, r *usherv1.CreateObjectiveRequest) (*usherv1.CreateObjectiveResponse, error) {
+	account, err := parentAccount("parent", r.GetParent())
+	if err != nil {
+		return nil, err
+	}
+	id, err := newName(account, "objectives", r.GetObjectiveId(), r.GetObjective().GetName())
+	if err != nil {
+		return nil, err
+	}
+	if id == "" {
+		return nil, invalid("objective_id", "is missing; objective.name would do as well")
+	}
+	stored, err := s.deps.Control.CreateObjective(ctx, account, objectiveFrom(id, r.GetObjective()), author(ctx, ""))
+	if err != nil {
+		return nil, err
+	}
+	return &usherv1.CreateObjectiveResponse{Objective: objectiveTo(account, stored)}, nil
+}
+
+// UpdateObjective writes a new version of an objective.
+func (s *controlService) UpdateObjective(ctx context.Context, r *usherv1.UpdateObjectiveRequest) (*usherv1.UpdateObjectiveResponse, error) {
+	account, id, err := childName("name", r.GetObjective().GetName(), "objectives")
+	if err != nil {
+		return nil, err
+	}
+	o := objectiveFrom(id, r.GetObjective())
+	if o.Revision, err = parseEtag("etag", r.GetObjective().GetEtag()); err != nil {
+		return nil, err
+	}
+	stored, err := s.deps.Control.UpdateObjective(ctx, account, o, author(ctx, ""))
+	if err != nil {
+		return nil, err
+	}
+	return &usherv1.UpdateObjectiveResponse{Objective: objectiveTo(account, stored)}, nil
+}
+
+func objectiveFrom(id string, o *usherv1.Objective) control.Objective {
+	out := control.Objective{ID: id, Description: o.GetDescription()}
+	out.Bias, out.Min, out.Max, out.Margin = o.GetBias(), o.GetMin(), o.GetMax(), o.GetMargin()
+	out.Window, out.DefaultReward = o.GetWindow().AsDuration(), nil
+	if o != nil {
+		out.DefaultReward = o.DefaultReward
+	}
+	for _, t := range o.GetTerms() {
+		out.Terms = append(out.Terms, event.Term{Kind: t.GetKind(), Weight: t.GetWeight(), Aggregate: t.GetAggregate()})
+	}
+	return out
+}
+
+func objectiveTo(account string, o control.Objective) *usherv1.Objective {
+	out := &usherv1.Objective{
+		Name: "accounts/" + account + "/objectives/" + o.ID, Description: o.Description,
+		Bias: o.Bias, Min: o.Min, Max: o.Max, Window: durationpb.New(o.Window), DefaultReward: o.DefaultReward,
+		Margin: o.Margin, Version: o.Version, Etag: etagOf(o.Revision), UpdateTime: timestamppb.New(o.Updated),
+	}
+	for _, t := range o.Terms {
+		out.Terms = append(out.Terms, &usherv1.ObjectiveTerm{Kind: t.Kind, Weight: t.Weight, Aggregate: t.Aggregate})
+	}
+	return out
+}
+
+// ListModes lists the scopes that have a mode of their own.
+func (s *controlService) ListModes(_ context.Context, r *usherv1.ListModesRequest) (*usherv1.ListModesResponse, error) {
+	account, err := parentAccount("parent", r.GetParent())
+	if err == nil {
+		err = s.account(account)
+	}
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.deps.Control.Modes(account)
+	if err != nil {
+		return nil, err
+	}
+	part, next, err := page(all, r.GetPageSize(), r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	resp := &usherv1.ListModesResponse{NextPageToken: next}
+	for _, m := range part {
+		resp.Modes = append(resp.Modes, modeTo(account, m))
+	}
+	return resp, nil
+}
+
+// GetMode returns the mode of one scope.
+func (s *controlService) GetMode(_ context.Context, r *usherv1.GetModeRequest) (*usherv1.GetModeResponse, error) {
+	account, scope, err := childName("name", r.GetName(), "modes")
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.deps.Control.GetMode(account, scope)
+	if err != nil {
+		return nil, err
+	}
+	return &usherv1.GetModeResponse{Mode: modeTo(account, m)}, nil
+}
+
+// UpdateMode sets the mode of a scope.
+func (s *controlService) UpdateMode(ctx context.Context, r *usherv1.UpdateModeRequest) (*usherv1.UpdateModeResponse, error) {
+	account, scope, err := childName("name", r.GetMode().GetName(), "modes")
+	if err != nil {
+		return nil, err
+	}
+	m := control.Mode{
+		Scope: scope, Kind: decision.ModeKind(r.GetMode().GetMode()), Share: r.GetMode().GetShare(),
+		Exploration: r.GetMode().Exploration, Objective: r.GetMode().GetObjective(),
+	}
+	if m.Revision, err = parseEtag("etag", r.GetMode().GetEtag()); err != nil {
+		return nil, err
+	}
+	stored, err := s.deps.Control.SetMode(ctx, account, m, author(ctx, r.GetReason()))
+	if err != nil {
+		return nil, err
+	}
+	return &usherv1.UpdateModeResponse{Mode: modeTo(account, stored)}, nil
+}
+
+func modeTo(account string, m control.Mode) *usherv1.Mode {
+	return &usherv1.Mode{
+		Name: "accounts/" + account + "/modes/" + m.Scope, Mode: string(m.Kind), Share: m.Share,
+		Exploration: m.Exploration, Objective: m.Objective, Etag: etagOf(m.Revision), UpdateTime: timestamppb.New(m.Updated),
+	}
+}

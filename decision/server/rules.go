@@ -1,0 +1,117 @@
+package server
+
+import (
+	"strconv"
+
+	"github.com/usherhq/usher/internal/rpc"
+	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
+)
+
+// byParent and byName tell the guard which account a request is about.
+func byParent(req any) (string, error) {
+	r, _ := req.(interface{ GetParent() string })
+	if r == nil {
+		return "", nil
+	}
+	return accountOf("parent", r.GetParent())
+}
+
+func byName(req any) (string, error) {
+	r, _ := req.(interface{ GetName() string })
+	if r == nil {
+		return "", nil
+	}
+	return accountOf("name", r.GetName())
+}
+
+// byResource does the same for requests that carry the resource itself.
+func byResource(req any) (string, error) {
+	switch r := req.(type) {
+	case *usherv1.UpdatePolicyRequest:
+		return accountOf("name", r.GetPolicy().GetName())
+	case *usherv1.UpdateObjectiveRequest:
+		return accountOf("name", r.GetObjective().GetName())
+	case *usherv1.UpdateModeRequest:
+		return accountOf("name", r.GetMode().GetName())
+	case *usherv1.UpdateAccountRequest:
+		return accountOf("name", r.GetAccount().GetName())
+	}
+	return "", nil
+}
+
+// ofInstallation is for what only tokens of the installation may do.
+func ofInstallation(any) (string, error) { return "", nil }
+
+func decisionRules() map[string]rpc.Rule {
+	return map[string]rpc.Rule{
+		"NextActions": {Scope: rpc.ScopeDecide, Account: byParent, Key: requestKey},
+		"GetDecision": {Scope: rpc.ScopeRead, Account: byName},
+	}
+}
+
+// requestKey takes the idempotency key for the request id.
+func requestKey(req any, key string) {
+	if r, ok := req.(*usherv1.NextActionsRequest); ok && r.GetRequestId() == "" {
+		r.RequestId = key
+	}
+}
+
+func outcomeRules() map[string]rpc.Rule {
+	return map[string]rpc.Rule{
+		"ReportOutcomes": {Scope: rpc.ScopeIngest, Account: byParent, Key: outcomeKey},
+	}
+}
+
+// outcomeKey takes the idempotency key for the id of one outcome, and with their
+// places for those of a batch.
+func outcomeKey(req any, key string) {
+	r, ok := req.(*usherv1.ReportOutcomesRequest)
+	if !ok {
+		return
+	}
+	if len(r.GetOutcomes()) == 0 && r.GetId() == "" {
+		r.Id = key
+	}
+	for i, o := range r.GetOutcomes() {
+		if o != nil && o.GetId() == "" {
+			o.Id = key + "/" + strconv.Itoa(i)
+		}
+	}
+}
+
+func policyRules() map[string]rpc.Rule {
+	change := rpc.Rule{Scope: rpc.ScopeAdmin, Account: byName}
+	return map[string]rpc.Rule{
+		"ListPolicies":  {Scope: rpc.ScopeRead, Account: byParent},
+		"GetPolicy":     {Scope: rpc.ScopeRead, Account: byName},
+		"CreatePolicy":  {Scope: rpc.ScopeAdmin, Account: byParent},
+		"UpdatePolicy":  {Scope: rpc.ScopeAdmin, Account: byResource},
+		"DeletePolicy":  change,
+		"EnablePolicy":  change,
+		"DisablePolicy": change,
+		"MovePolicy":    change,
+	}
+}
+
+func controlRules() map[string]rpc.Rule {
+	list := rpc.Rule{Scope: rpc.ScopeRead, Account: byParent}
+	get := rpc.Rule{Scope: rpc.ScopeRead, Account: byName}
+	update := rpc.Rule{Scope: rpc.ScopeAdmin, Account: byResource}
+	return map[string]rpc.Rule{
+		"CreateAccount":   {Scope: rpc.ScopeAdmin, Account: ofInstallation},
+		"GetAccount":      get,
+		"UpdateAccount":   update,
+		"ListAccounts":    {Scope: rpc.ScopeRead},
+		"ListObjectives":  list,
+		"GetObjective":    get,
+		"CreateObjective": {Scope: rpc.ScopeAdmin, Account: byParent},
+		"UpdateObjective": update,
+		"ListModes":       list,
+		"GetMode":         get,
+		"UpdateMode":      update,
+		"ListModels":      list,
+		"GetModel":        get,
+		"PromoteModel":    {Scope: rpc.ScopeAdmin, Account: byName},
+		"RollbackModel":   {Scope: rpc.ScopeAdmin, Account: byParent},
+	}
+}

@@ -1,0 +1,123 @@
+// Package server translates between the public contract and the engine, the
+// policy store, the control state and the decision log. It decides nothing
+// itself: validation beyond names and pages is that of the parts behind it.
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc"
+
+	"github.com/usherhq/usher/decision"
+	"github.com/usherhq/usher/decision/control"
+	"github.com/usherhq/usher/decision/policystore"
+	"github.com/usherhq/usher/internal/fault"
+	"github.com/usherhq/usher/internal/rpc"
+	"github.com/usherhq/usher/pipeline/event"
+	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
+)
+
+// Decider answers one request; *decision.Engine is one.
+type Decider interface {
+	Decide(ctx context.Context, r *decision.Request) (*event.Decision, error)
+}
+
+// Recorder keeps decisions and outcomes durably before it returns;
+// *decisionlog.Log is one.
+type Recorder interface {
+	Record(d *event.Decision) error
+	Report(outcomes ...*event.Outcome) error
+	Recent(account, id string) (*event.Decision, bool)
+}
+
+// RecordSource finds decisions that are older than what the recorder keeps at
+// hand; a missing one is a NotFound fault.
+type RecordSource interface {
+	Decision(ctx context.Context, account, id string) (*event.Decision, error)
+}
+
+// ModelCard is a trained model as the catalogue has it.
+type ModelCard struct {
+	Version string
+	Created time.Time
+	Card    json.RawMessage
+}
+
+// ModelCatalog lists an account's models, newest first.
+type ModelCatalog interface {
+	ModelCards(ctx context.Context, account string) ([]ModelCard, error)
+}
+
+// Deps are the parts behind the services. Records and Models may be nil: then
+// older decisions and models are not found.
+type Deps struct {
+	Engine   Decider
+	Policies *policystore.Store
+	Control  *control.Control
+	Recorder Recorder
+	Records  RecordSource
+	Models   ModelCatalog
+	Log      *slog.Logger
+	Now      func() time.Time
+	NewID    func() string
+}
+
+// Server implements the services of the contract. It is safe for concurrent use.
+type Server struct {
+	deps   Deps
+	counts counts
+}
+
+// New makes the services.
+func New(deps Deps) *Server { return &Server{deps: deps} }
+
+// gateway is a generated function that routes a service over a connection.
+type gateway = func(context.Context, *runtime.ServeMux, grpc.ClientConnInterface) error
+
+// Services lists the services with the rules for their methods, for rpc.New.
+func (s *Server) Services() []rpc.Service {
+	return []rpc.Service{
+		service(&usherv1.DecisionService_ServiceDesc, &decisionService{Server: s}, decisionRules(), func(ctx context.Context, m *runtime.ServeMux, c grpc.ClientConnInterface) error {
+			return usherv1.RegisterDecisionServiceHandlerClient(ctx, m, usherv1.NewDecisionServiceClient(c))
+		}),
+		service(&usherv1.OutcomeService_ServiceDesc, &outcomeService{Server: s}, outcomeRules(), func(ctx context.Context, m *runtime.ServeMux, c grpc.ClientConnInterface) error {
+			return usherv1.RegisterOutcomeServiceHandlerClient(ctx, m, usherv1.NewOutcomeServiceClient(c))
+		}),
+		service(&usherv1.PolicyService_ServiceDesc, &policyService{Server: s}, policyRules(), func(ctx context.Context, m *runtime.ServeMux, c grpc.ClientConnInterface) error {
+			return usherv1.RegisterPolicyServiceHandlerClient(ctx, m, usherv1.NewPolicyServiceClient(c))
+		}),
+		service(&usherv1.ControlService_ServiceDesc, &controlService{Server: s}, controlRules(), func(ctx context.Context, m *runtime.ServeMux, c grpc.ClientConnInterface) error {
+			return usherv1.RegisterControlServiceHandlerClient(ctx, m, usherv1.NewControlServiceClient(c))
+		}),
+	}
+}
+
+func service(desc *grpc.ServiceDesc, impl any, rules map[string]rpc.Rule, g gateway) rpc.Service {
+	return rpc.Service{Desc: desc, Impl: impl, Rules: rules, Gateway: g}
+}
+
+// account checks that an account exists.
+func (s *Server) account(id string) error {
+	_, err := s.deps.Control.GetAccount(id)
+	return err
+}
+
+// author names the caller in the audit log.
+func author(ctx context.Context, reason string) control.Author {
+	name := "unknown"
+	if who := rpc.Caller(ctx); who != nil {
+		name = "token:" + who.ID
+	}
+	return control.Author{Name: name, Reason: reason}
+}
+
+// invalid is a fault with one violation.
+func invalid(field, format string, args ...any) error {
+	var c fault.Check
+	c.Add(field, format, args...)
+	return c.Err("the request is not valid")
+}
