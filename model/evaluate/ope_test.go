@@ -181,7 +181,7 @@ func TestOPEMergeEqualsOneStream(t *testing.T) {
 		}
 		for name, est := range a.Estimates {
 			got := b.Estimates[name]
-			if !near(got.Value, est.Value, 1e-9) || !close(got.Lower, est.Lower) || !close(got.Upper, est.Upper) {
+			if !near(got.Value, est.Value, 1e-9) || !alike(got.Lower, est.Lower) || !alike(got.Upper, est.Upper) {
 				t.Fatalf("%s: merged %+v, one stream %+v", name, got, est)
 			}
 			if est.Lower > est.Value || est.Upper < est.Value {
@@ -191,7 +191,7 @@ func TestOPEMergeEqualsOneStream(t *testing.T) {
 	})
 }
 
-func close(a, b float64) bool { return a == b || near(a, b, 1e-6*max(1, math.Abs(a))) }
+func alike(a, b float64) bool { return a == b || near(a, b, 1e-6*max(1, math.Abs(a))) }
 
 func TestOPEFaultsNameFileLineColumnAndRemedy(t *testing.T) {
 	const goodLog = "position,item_id,click,propensity\n1,a,1,0.5\n1,b,0,0.5\n"

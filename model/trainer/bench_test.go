@@ -93,6 +93,7 @@ func readIncident(tb testing.TB, get func(string) string, options []model.Option
 
 // incidentRows are the incidents as a log that explored a tenth of its decisions.
 func incidentRows(tb testing.TB) (rows []*Row) {
+	tb.Helper()
 	r := rand.New(rand.NewPCG(1, 1))
 	for _, in := range incidents(tb) {
 		row, n := in.row, len(in.row.Options)
@@ -145,6 +146,7 @@ func fitOnce(tb testing.TB, f *fitter, rows log, rival *champion) *fitted {
 func BenchmarkFit(b *testing.B) {
 	rows := log(incidentRows(b))
 	report := func(b *testing.B, learned int) {
+		b.Helper()
 		b.ReportMetric(float64(learned)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 		b.ReportMetric(0, "ns/op")
 	}

@@ -55,8 +55,12 @@ func (c Config) Validate() error {
 		name string
 		v    time.Duration
 	}{
-		{"check", c.Check}, {"max_age", c.MaxAge}, {"window", c.Window}, {"fit_timeout", c.FitTimeout},
-		{"retry_min", c.RetryMin}, {"retry_max", c.RetryMax},
+		{"check", c.Check},
+		{"max_age", c.MaxAge},
+		{"window", c.Window},
+		{"fit_timeout", c.FitTimeout},
+		{"retry_min", c.RetryMin},
+		{"retry_max", c.RetryMax},
 	} {
 		if d.v <= 0 {
 			errs = append(errs, fmt.Errorf("%s is %s, must be above 0", d.name, d.v))

@@ -20,11 +20,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func seeded(n uint64) *rand.Rand { return rand.New(rand.NewPCG(n, 7)) }
 
-func start(t testing.TB, d *desk, cfg Config) *Trainer {
-	t.Helper()
+func start(tb testing.TB, d *desk, cfg Config) *Trainer {
+	tb.Helper()
 	tr, err := d.trainer(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return tr
 }
