@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 
 	"github.com/usherhq/usher/internal/fault"
 )
@@ -57,19 +56,25 @@ func (p *Policy) Check() error {
 	return c.check.Err("policy is not valid")
 }
 
-// namePattern is that of resource names: short, safe in URLs and scopes.
-const namePattern = `^[a-z0-9][a-z0-9_.-]{0,62}$`
+// maxPolicyName keeps names short enough for URLs, labels and scopes.
+const maxPolicyName = 63
 
 func checkName(name string, check *fault.Check) {
-	if ok, _ := regexp.MatchString(namePattern, name); !ok && name != "" {
-		check.Add("name", "%q must be 1 to 63 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit", name)
+	if name != "" && !ValidName(name) {
+		check.Add("name", "%q must be 1 to %d of a-z, 0-9, '-', '_', '.', beginning with a letter or digit", name, maxPolicyName)
 	}
 }
 
 // ValidName reports whether name can be a policy's.
 func ValidName(name string) bool {
-	ok, _ := regexp.MatchString(namePattern, name)
-	return ok
+	for i := range len(name) {
+		c := name[i]
+		alphanumeric := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
+		if !alphanumeric && (i == 0 || c != '-' && c != '_' && c != '.') {
+			return false
+		}
+	}
+	return name != "" && len(name) <= maxPolicyName
 }
 
 // readTree decodes JSON into maps, slices and scalars. Unlike json.Unmarshal it

@@ -296,3 +296,27 @@ func TestCompileEffect(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestNames(t *testing.T) {
+	for name, want := range map[string]bool{
+		"a": true, "0-a_b.c": true, strings.Repeat("x", 63): true,
+		"": false, "-a": false, "A": false, "ä": false, "a b": false, strings.Repeat("x", 64): false, "a/b": false,
+	} {
+		if policy.ValidName(name) != want {
+			t.Errorf("ValidName(%q) is %v", name, !want)
+		}
+	}
+}
+
+func TestOperatorSpellings(t *testing.T) {
+	for _, op := range policy.Operators() {
+		for _, spelling := range []string{string(op), strings.ToUpper(string(op)), strings.ReplaceAll(string(op), "_", "")} {
+			if got, ok := policy.ParseOperator(spelling); !ok || got != op {
+				t.Errorf("ParseOperator(%q) is %q", spelling, got)
+			}
+		}
+	}
+	if op, ok := policy.ParseOperator("resembles"); ok {
+		t.Errorf("resembles is %q", op)
+	}
+}

@@ -12,6 +12,7 @@ import (
 // concurrent use.
 type Set struct {
 	revision       int64
+	live           int
 	rules          []*Rule
 	sources        []source
 	candidateSlots []int
@@ -33,6 +34,9 @@ func Compile(policies []*Policy, revision int64) *Set {
 	for i, p := range ordered {
 		s.rules[i] = c.compile(p)
 		s.rules[i].at = i
+		if s.rules[i].state == event.True {
+			s.live++
+		}
 	}
 	s.sources = c.sources
 	for i := range s.sources {
@@ -95,15 +99,7 @@ func (s *Set) Len() int { return len(s.rules) }
 func (s *Set) Rule(i int) *Rule { return s.rules[i] }
 
 // Live returns how many policies can match: enabled and valid.
-func (s *Set) Live() int {
-	n := 0
-	for _, r := range s.rules {
-		if r.state == event.True {
-			n++
-		}
-	}
-	return n
-}
+func (s *Set) Live() int { return s.live }
 
 // Skills lists the skills whose live state some policy looks at by name.
 func (s *Set) Skills() []string { return s.skills }
