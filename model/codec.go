@@ -36,7 +36,7 @@ func (m *Model) Encode() []byte {
 	w.scales(&c.scale)
 	w.success(&c.good, &c.lin)
 	w.dense(&c.dense)
-	w.f64(c.quality.sparse, c.quality.dense, c.quality.weight)
+	w.quality(&c.quality)
 	sum := sha256.Sum256(w.b)
 	return append(w.b, sum[:]...)
 }
@@ -78,8 +78,7 @@ func decodeBody(body []byte) (*Model, error) {
 		r.scales(&c.scale, c.lin.rows.len())
 		r.success(&c.good, &c.lin)
 		r.dense(&c.dense, c.lin.cols.len())
-		c.quality = quality{sparse: r.f64(), dense: r.f64(), weight: r.f64()}
-		r.check(c.quality.weight >= 0 && c.quality.dense >= 0 && c.quality.sparse >= 0, "quality")
+		r.quality(&c.quality)
 	}
 	r.check(len(r.b) == 0, "length")
 	if r.err != nil {
@@ -175,3 +174,5 @@ func (w *writer) dense(d *dense) {
 		}
 	}
 }
+
+func (w *writer) quality(q *quality) { w.f64(q.sparse, q.dense, q.weight, q.reward, q.count) }

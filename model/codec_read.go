@@ -149,3 +149,10 @@ func (r *reader) dense(d *dense, cols int) {
 		d.arms = append(d.arms, a)
 	}
 }
+
+func (r *reader) quality(q *quality) {
+	for _, f := range []*float64{&q.sparse, &q.dense, &q.weight, &q.reward, &q.count} {
+		*f = r.f64()
+		r.check(*f >= 0, "quality")
+	}
+}

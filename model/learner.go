@@ -75,6 +75,9 @@ func (l *Learner) Learn(e Example) error {
 	if d.base < 0 && c.dense.dims.len() > 0 && !c.dense.off {
 		predicted = l.learnDense(&e, predicted)
 	}
+	if d.base < 0 {
+		c.quality.reached(e.Reward)
+	}
 	l.account(e.Reward, predicted)
 	if at := c.armColumn(&e.Arms[e.Chosen]); at >= 0 {
 		c.seen[at]++
@@ -97,10 +100,15 @@ func (l *Learner) learnSparse(e *Example, d decision) float64 {
 		m, v := c.good.predict(&pair, pairState(d))
 		mean, variance = mean+m, variance+v
 	}
-	gain := e.Weight * (e.Reward - mean) / (noise + e.Weight*variance)
-	c.lin.update(s.rows, s.cols, gain, e.Weight)
+	noise := noiseAlone
 	if d.base >= 0 {
-		c.good.update(&pair, pairState(d), gain, e.Weight)
+		noise = noiseBeside
+	}
+	information := e.Weight / noise
+	gain := information * (e.Reward - mean) / (1 + information*variance)
+	c.lin.update(s.rows, s.cols, gain, information)
+	if d.base >= 0 {
+		c.good.update(&pair, pairState(d), gain, information)
 		if at := c.armColumn(arm); at >= 0 && e.Reward > 0 {
 			c.good.grow(c.lin.rows.len(), c.lin.stride)
 			for len(s.sums) < c.lin.cols.len() {

@@ -25,9 +25,6 @@ const (
 	armSalt      = 0xa4093822299f31d0
 )
 
-// noise is the variance of a reward in units of the prior variance of a score.
-const noise = 0.5
-
 // term is one row or column with its value.
 type term struct {
 	at int32
@@ -90,16 +87,16 @@ func (l *linear) predict(rows, cols []term) (mean, variance float64) {
 	return mean, variance
 }
 
-// update makes a diagonal Kalman step: gain is the error divided by the total
-// variance of the prediction, weight how often the example counts.
-func (l *linear) update(rows, cols []term, gain, weight float64) {
+// update makes a diagonal Kalman step: gain is the error in units of the total
+// variance of the prediction, information what the example adds to precision.
+func (l *linear) update(rows, cols []term, gain, information float64) {
 	for _, r := range rows {
 		base := int(r.at) * l.stride
 		for _, c := range cols {
 			at := base + int(c.at)
 			x := float64(r.v * c.v)
 			l.w[at] += float32(gain * x / (1 + float64(l.prec[at])))
-			l.prec[at] += float32(weight * x * x / noise)
+			l.prec[at] += float32(information * x * x)
 		}
 	}
 }

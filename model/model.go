@@ -92,18 +92,23 @@ type decision struct {
 	baseFit      float64 // how well the baseline fits the context
 }
 
-// Prior deviations of a score. They set how far an untried arm may hope to
-// exceed what is expected of it: little where a baseline shows what is good.
+// Prior deviations of a score set how far an untried arm may hope to exceed what
+// is expected of it: little where a baseline shows what is good, and less the
+// better decisions have become. Noise is the variance of a reward in units of the
+// prior variance of a score.
 const (
-	deviationAlone  = 0.36
+	deviationAlone  = 0.6
 	deviationBeside = 0.04
+	noiseAlone      = 0.25
+	noiseBeside     = 1.0
 )
 
 func (c *core) sparseScore(s *Scratch, arm *Arm, d decision) (mean, dev float64) {
 	own := c.findCols(s, arm, d)
 	mean, variance := c.lin.predict(s.rows, s.cols[:own])
 	if d.base < 0 {
-		return mean, deviationAlone * math.Sqrt(variance)
+		room := c.quality.room()
+		return mean, deviationAlone * room * room * math.Sqrt(variance)
 	}
 	shared, _ := c.lin.predict(s.rows, s.cols[own:])
 	pair := c.pairOf(s, arm, d)

@@ -1,12 +1,17 @@
 package model
 
-// quality keeps the recent progressive loss of each family, to choose by.
+// quality keeps the recent progressive loss of each family, to choose by, and the
+// recent mean reward. All are sums that fade.
 type quality struct {
 	sparse, dense, weight float64
+	reward, count         float64
 }
 
 const (
 	lossMemory = 1 - 1.0/2000 // about the last 2,000 examples count
+	// rewardMemory is shorter: hope should follow success closely.
+	rewardMemory = 1 - 1.0/1000
+
 	priorLoss  = 0.25
 	priorCount = 4
 )
@@ -17,6 +22,16 @@ func (q *quality) observe(sparse, dense float64) {
 	q.dense = q.dense*lossMemory + dense
 	q.weight = q.weight*lossMemory + 1
 }
+
+// reached takes in the reward of a decision without a baseline.
+func (q *quality) reached(reward float64) {
+	q.reward = q.reward*rewardMemory + reward
+	q.count = q.count*rewardMemory + 1
+}
+
+// room returns the share of the reward range that decisions have not reached of
+// late: what there is left to find by trying.
+func (q *quality) room() float64 { return min(max(1-q.reward/(q.count+1), 0), 1) }
 
 // denseLoss returns the mean squared error of the dense family.
 func (q *quality) denseLoss() float64 {

@@ -94,12 +94,12 @@ func (s *success) predict(x *[pairSize]float64, state int) (mean, variance float
 	return mean, variance
 }
 
-func (s *success) update(x *[pairSize]float64, state int, gain, weight float64) {
+func (s *success) update(x *[pairSize]float64, state int, gain, information float64) {
 	for _, st := range [2]int{pairAny, state} {
 		p := &s.pair[st]
 		for i, v := range x {
 			p.w[i] += gain * v / (1/pairVariance + p.prec[i])
-			p.prec[i] += weight * v * v / noise
+			p.prec[i] += information * v * v
 		}
 	}
 }
