@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
 
 	"github.com/usherhq/usher/decision"
@@ -76,21 +75,21 @@ type Server struct {
 func New(deps Deps) *Server { return &Server{deps: deps} }
 
 // gateway is a generated function that routes a service over a connection.
-type gateway = func(context.Context, *runtime.ServeMux, grpc.ClientConnInterface) error
+type gateway = func(context.Context, *rpc.Mux, grpc.ClientConnInterface) error
 
 // Services lists the services with the rules for their methods, for rpc.New.
 func (s *Server) Services() []rpc.Service {
 	return []rpc.Service{
-		service(&usherv1.DecisionService_ServiceDesc, &decisionService{Server: s}, decisionRules(), func(ctx context.Context, m *runtime.ServeMux, c grpc.ClientConnInterface) error {
+		service(&usherv1.DecisionService_ServiceDesc, &decisionService{Server: s}, decisionRules(), func(ctx context.Context, m *rpc.Mux, c grpc.ClientConnInterface) error {
 			return usherv1.RegisterDecisionServiceHandlerClient(ctx, m, usherv1.NewDecisionServiceClient(c))
 		}),
-		service(&usherv1.OutcomeService_ServiceDesc, &outcomeService{Server: s}, outcomeRules(), func(ctx context.Context, m *runtime.ServeMux, c grpc.ClientConnInterface) error {
+		service(&usherv1.OutcomeService_ServiceDesc, &outcomeService{Server: s}, outcomeRules(), func(ctx context.Context, m *rpc.Mux, c grpc.ClientConnInterface) error {
 			return usherv1.RegisterOutcomeServiceHandlerClient(ctx, m, usherv1.NewOutcomeServiceClient(c))
 		}),
-		service(&usherv1.PolicyService_ServiceDesc, &policyService{Server: s}, policyRules(), func(ctx context.Context, m *runtime.ServeMux, c grpc.ClientConnInterface) error {
+		service(&usherv1.PolicyService_ServiceDesc, &policyService{Server: s}, policyRules(), func(ctx context.Context, m *rpc.Mux, c grpc.ClientConnInterface) error {
 			return usherv1.RegisterPolicyServiceHandlerClient(ctx, m, usherv1.NewPolicyServiceClient(c))
 		}),
-		service(&usherv1.ControlService_ServiceDesc, &controlService{Server: s}, controlRules(), func(ctx context.Context, m *runtime.ServeMux, c grpc.ClientConnInterface) error {
+		service(&usherv1.ControlService_ServiceDesc, &controlService{Server: s}, controlRules(), func(ctx context.Context, m *rpc.Mux, c grpc.ClientConnInterface) error {
 			return usherv1.RegisterControlServiceHandlerClient(ctx, m, usherv1.NewControlServiceClient(c))
 		}),
 	}

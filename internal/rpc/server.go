@@ -61,12 +61,15 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Mux is where a service puts its REST routes; generated code does it.
+type Mux = runtime.ServeMux
+
 // Service is one service of the contract with what the doors need to offer it.
 type Service struct {
 	Desc *grpc.ServiceDesc
 	Impl any
 	// Gateway puts the service's routes onto the REST door.
-	Gateway func(context.Context, *runtime.ServeMux, grpc.ClientConnInterface) error
+	Gateway func(context.Context, *Mux, grpc.ClientConnInterface) error
 	// Rules holds a rule for every method, by its short name.
 	Rules map[string]Rule
 }
