@@ -33,11 +33,11 @@ var _ pipeline.Claim = (*claim)(nil)
 func (c *claim) Partition() (topic string, partition int) { return c.topic, c.partition }
 
 // Held implements [pipeline.Claim].
-func (c *claim) Held(ctx context.Context) error {
+func (c *claim) Held(context.Context) error {
 	if c.member == nil {
 		return nil
 	}
-	return c.member.held(ctx, c.ended)
+	return c.member.held(c)
 }
 
 // Stored implements [pipeline.Claim]. The hint itself goes out with the next
