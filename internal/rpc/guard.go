@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -44,6 +45,8 @@ type guard struct {
 	log      *slog.Logger
 	newID    func() string
 	now      func() time.Time
+	timeout  time.Duration
+	stopping chan struct{} // closes when the server is told to stop
 }
 
 // call is the one way to a method: authentication, tenancy, limits, containment
@@ -64,6 +67,11 @@ func (g *guard) call(ctx context.Context, req any, info *grpc.UnaryServerInfo, n
 		return nil, g.status(info.FullMethod, err)
 	}
 	defer release()
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, g.timeout)
+		defer cancel()
+	}
 	resp, err = next(ctx, req)
 	if err != nil {
 		return nil, g.status(info.FullMethod, err)
@@ -126,7 +134,8 @@ func authorize(who *Principal, rule Rule, req any) error {
 }
 
 // stream guards the streaming methods: those of health are open, those of
-// reflection need any valid token, and Usher has none of its own.
+// reflection need any valid token, and Usher has none of its own. A stream ends
+// when the server stops; a watcher of health would hold it up for ever.
 func (g *guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	if !strings.HasPrefix(info.FullMethod, healthPrefix) {
 		md, _ := metadata.FromIncomingContext(ss.Context())
@@ -134,8 +143,29 @@ func (g *guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 			return g.status(info.FullMethod, err)
 		}
 	}
-	return next(srv, ss)
+	ctx, cancel := context.WithCancel(ss.Context())
+	ended := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-g.stopping:
+			cancel()
+		case <-ended:
+		}
+	})
+	defer watching.Wait()
+	defer cancel()
+	defer close(ended)
+	return next(srv, &endingStream{ServerStream: ss, ctx: ctx})
 }
+
+// endingStream is a stream whose context ends with the server.
+type endingStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s *endingStream) Context() context.Context { return s.ctx }
 
 // first returns the first value under a lower-case key.
 func first(md metadata.MD, key string) string {

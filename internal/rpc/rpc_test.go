@@ -50,11 +50,14 @@ type outcomes struct {
 	seen    *usherv1.ReportOutcomesRequest
 	caller  *rpc.Principal
 	blocked chan struct{}
+
+	deadline time.Time
 }
 
 func (o *outcomes) ReportOutcomes(ctx context.Context, r *usherv1.ReportOutcomesRequest) (*usherv1.ReportOutcomesResponse, error) {
 	o.mu.Lock()
 	o.seen, o.caller = r, rpc.Caller(ctx)
+	o.deadline, _ = ctx.Deadline()
 	o.mu.Unlock()
 	switch r.GetKind() {
 	case "panic":
@@ -487,6 +490,77 @@ func TestReflectionNeedsAToken(t *testing.T) {
 	}
 }
 
+func TestStopWaitsForCallsButNotForWatchers(t *testing.T) {
+	impl := &outcomes{blocked: make(chan struct{})}
+	cfg := rpc.DefaultConfig()
+	cfg.Drain = 20 * time.Second
+	srv, err := rpc.New(cfg, rpc.Deps{
+		Verifier: tokens{"good": {ID: "t1", Scopes: rpc.ScopeIngest}}, Log: slog.New(slog.DiscardHandler),
+		Now: time.Now, NewID: func() string { return "id" },
+	}, services(impl)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lg, lh := listen(t), listen(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(ctx, lg, lh) }()
+	conn, err := grpc.NewClient(lg.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	watch, err := healthpb.NewHealthClient(conn).Watch(t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{impl: impl, conn: conn}
+	answered := make(chan error, 1)
+	go func() {
+		_, err := f.report(t.Context(), "good", &usherv1.ReportOutcomesRequest{Parent: "accounts/a", Kind: "block"})
+		answered <- err
+	}()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		impl.mu.Lock()
+		arrived := impl.seen != nil
+		impl.mu.Unlock()
+		if arrived {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the call never arrives")
+		}
+	}
+	cancel()
+	for err == nil { // the watcher learns of the stop, then its stream ends
+		_, err = watch.Recv()
+	}
+	select {
+	case err := <-ended:
+		t.Fatalf("Serve = %v with a call at work", err)
+	default:
+	}
+	close(impl.blocked)
+	if err := <-answered; err != nil {
+		t.Errorf("the call at work = %v", err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Serve = %v", err)
+	}
+}
+
+func TestCallsWithoutADeadlineGetOne(t *testing.T) {
+	f := start(t, func(c *rpc.Config, _ *rpc.Deps) { c.Timeout = time.Minute })
+	f.rest(t, "POST", "/v1/accounts/a/outcomes", "good", "{}")
+	if left := time.Until(f.impl.deadline); left <= 0 || left > time.Minute {
+		t.Errorf("the call has %v left, want up to a minute", left)
+	}
+}
+
 func TestMethodWithoutARuleIsRefusedAtStart(t *testing.T) {
 	s := services(&outcomes{})
 	delete(s[1].Rules, "MovePolicy")
@@ -499,7 +573,7 @@ func TestMethodWithoutARuleIsRefusedAtStart(t *testing.T) {
 func TestConfigValidate(t *testing.T) {
 	bad := rpc.Config{MaxBody: 0, MaxInFlight: 0, RatePerToken: 1, Burst: 0, Drain: -1}
 	err := bad.Validate()
-	for _, want := range []string{"max body", "max in flight", "burst", "drain"} {
+	for _, want := range []string{"max body", "max in flight", "burst", "timeout", "drain"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Validate = %v, want %q named", err, want)
 		}

@@ -31,6 +31,8 @@ type Config struct {
 	RatePerToken float64
 	// Burst is how many calls a token may make at once above its rate.
 	Burst int
+	// Timeout bounds a call whose caller sets no deadline of its own.
+	Timeout time.Duration
 	// Drain is how long calls at work may take to end when the server stops.
 	Drain time.Duration
 	// OpenStatus shows the live status on the page at / without a token. Only
@@ -40,7 +42,7 @@ type Config struct {
 
 // DefaultConfig is fit for production.
 func DefaultConfig() Config {
-	return Config{MaxBody: 4 << 20, MaxInFlight: 4096, Burst: 100, Drain: 10 * time.Second}
+	return Config{MaxBody: 4 << 20, MaxInFlight: 4096, Burst: 100, Timeout: 15 * time.Second, Drain: 10 * time.Second}
 }
 
 // Validate reports every setting that makes no sense.
@@ -55,8 +57,8 @@ func (c Config) Validate() error {
 	if c.RatePerToken < 0 || (c.RatePerToken > 0 && c.Burst < 1) {
 		errs = append(errs, fmt.Errorf("rate %v with burst %d: want a rate of 0 or more and a burst of at least 1", c.RatePerToken, c.Burst))
 	}
-	if c.Drain < 0 {
-		errs = append(errs, fmt.Errorf("drain %v: want 0 or more", c.Drain))
+	if c.Timeout <= 0 || c.Drain < 0 {
+		errs = append(errs, fmt.Errorf("timeout %v, drain %v: want more than 0, and 0 or more", c.Timeout, c.Drain))
 	}
 	return errors.Join(errs...)
 }
@@ -116,7 +118,7 @@ func New(cfg Config, deps Deps, services ...Service) (*Server, error) {
 	s := &Server{cfg: cfg, deps: deps, health: health.NewServer()}
 	s.guard = &guard{
 		rules: rules, verifier: deps.Verifier, limits: newLimits(cfg), metrics: newMetrics(deps.Metrics),
-		log: deps.Log, newID: deps.NewID, now: deps.Now,
+		log: deps.Log, newID: deps.NewID, now: deps.Now, timeout: cfg.Timeout, stopping: make(chan struct{}),
 	}
 	s.grpc = grpc.NewServer(
 		grpc.UnaryInterceptor(s.guard.call), grpc.StreamInterceptor(s.guard.stream),
@@ -195,6 +197,7 @@ func (s *Server) Serve(ctx context.Context, grpcListener, httpListener net.Liste
 // stop drains both doors within Config.Drain, then closes what is left.
 func (s *Server) stop(ctx context.Context) error {
 	s.health.Shutdown()
+	close(s.guard.stopping)
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Drain)
 	defer cancel()
 	graceful := make(chan struct{})
