@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"unicode/utf8"
@@ -13,12 +14,13 @@ import (
 // nil when it is sound. Field names are those of the public contract.
 func (r *Request) Validate() error {
 	c := checker{}
-	for _, f := range [...]struct{ name, value string }{
-		{"request_id", r.RequestID}, {"conversation_id", r.ConversationID}, {"consumer_id", r.ConsumerID},
-		{"visitor_id", r.VisitorID}, {"session_id", r.SessionID}, {"channel", r.Channel}, {"intent", r.Intent},
-	} {
-		c.id(f.name, "", f.value)
-	}
+	c.id("request_id", "", r.RequestID)
+	c.id("conversation_id", "", r.ConversationID)
+	c.id("consumer_id", "", r.ConsumerID)
+	c.id("visitor_id", "", r.VisitorID)
+	c.id("session_id", "", r.SessionID)
+	c.id("channel", "", r.Channel)
+	c.id("intent", "", r.Intent)
 	if r.MaxActions < 0 || r.MaxActions > MaxActions {
 		c.Add("max_actions", "is %d, must be 0 to %d", r.MaxActions, MaxActions)
 	}
@@ -102,9 +104,11 @@ func duplicate(list []event.Candidate, seen map[string]int, i int) (int, bool) {
 }
 
 func (c *checker) candidateAttributes(i int, attributes map[string]any) {
+	// Spelling the path of every candidate beforehand would cost more than all
+	// the checks.
 	inner := checker{}
 	inner.attributes("attributes", attributes)
-	if f, ok := inner.Err("").(*fault.Error); ok {
+	if f, ok := errors.AsType[*fault.Error](inner.Err("")); ok {
 		for _, v := range f.Violations {
 			c.Add(fmt.Sprintf("candidates[%d].%s", i, v.Field), "%s", v.Description)
 		}

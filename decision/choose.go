@@ -68,6 +68,7 @@ func resize[T any](s []T, n int) []T {
 // findMode returns the most specific mode that is set.
 func (t *turn) findMode() Mode {
 	control, account := t.engine.deps.Control, t.d.Account
+	// A default effect has no name, so no scope of its own.
 	if t.rule != nil && !t.byDefault {
 		if m, ok := control.Mode(account, ScopePolicyPrefix+t.rule.Policy().Name); ok && m.Kind.Valid() {
 			return m
@@ -216,6 +217,8 @@ func (t *turn) draw() {
 		s.scaled[i] = model.Score{Value: c.Score * f, StdErr: c.StdErr * f, Known: c.Known}
 		s.eligible[i] = c.Eligible
 	}
+	// The distribution is over priorities, not scores: exploration follows the
+	// levers, or a lever would be undone wherever the model is unsure.
 	explore.Probabilities(cfg, s.scaled, s.eligible, s.probabilities)
 	for i := range n {
 		t.d.Candidates[i].Probability = min(max(s.probabilities[i], 0), 1)

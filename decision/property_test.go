@@ -98,8 +98,10 @@ func anyRequest(t *rapid.T) *decision.Request {
 
 func TestEveryDecisionKeepsItsPromises(t *testing.T) {
 	trained := &world{model: teach(t, "m1", []lesson{
-		{Intent: "refund", Arm: "a", Reward: 1, Times: 20}, {Intent: "refund", Arm: "b", Times: 20},
-		{Intent: "sales", Arm: "b", Reward: 1, Times: 20}, {Intent: "sales", Arm: "c", Reward: 0.3, Times: 5},
+		{Intent: "refund", Arm: "a", Reward: 1, Times: 20},
+		{Intent: "refund", Arm: "b", Times: 20},
+		{Intent: "sales", Arm: "b", Reward: 1, Times: 20},
+		{Intent: "sales", Arm: "c", Reward: 0.3, Times: 5},
 	})}
 	rapid.Check(t, func(rt *rapid.T) {
 		w, r := anyWorld(rt, trained), anyRequest(rt)

@@ -18,7 +18,7 @@ type turn struct {
 	d       *event.Decision
 	facts   policy.Facts
 
-	set     *policy.Set
+	set     *policy.Set // read once: a swap in between must not mix two lists
 	in      *policy.Input
 	bans    []ban
 	matched []*policy.Rule // of the account's policies
@@ -257,6 +257,7 @@ func (t *turn) selectFrom(r *policy.Rule, in *policy.Input) bool {
 		s.taken = append(s.taken, take)
 		left = left || take && c.Eligible
 	}
+	// The policy's own candidates come last and pass the same bans.
 	for _, a := range r.Extra(in) {
 		a = withType(a)
 		if !t.usable(a) {

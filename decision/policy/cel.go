@@ -72,6 +72,8 @@ func (c *compiler) expression(text string, s scope) node {
 }
 
 func evaluate(program cel.Program, in *Input, names []string, slots []int) truth {
+	// Lending the one activation makes an input single-threaded, which it is
+	// anyway, and saves an allocation per expression.
 	v := &in.vars
 	v.names, v.slots, v.cause = names, slots, ""
 	out, _, err := program.Eval(v)
@@ -105,6 +107,8 @@ func (c *compiler) program(text, path string) (cel.Program, []string, bool) {
 	if issues.Err() != nil {
 		return fail(issues.Err())
 	}
+	// The names are declared after parsing: there is no catalogue of attributes
+	// to declare before, and a name that nobody sends is UNKNOWN, not a fault.
 	names := freeNames(parsed.NativeRep().Expr())
 	variables := make([]cel.EnvOption, len(names))
 	for i, name := range names {
@@ -118,6 +122,8 @@ func (c *compiler) program(text, path string) (cel.Program, []string, bool) {
 	if issues.Err() != nil {
 		return fail(issues.Err())
 	}
+	// An expression of unknown type may still turn out to be a boolean; one of
+	// another type never does.
 	if t := checked.OutputType(); t != cel.BoolType && t != cel.DynType {
 		c.check.Add(path, "is of type %s, must be a boolean", t)
 		return nil, nil, false
@@ -168,6 +174,8 @@ func (w *nameWalk) chain(e ast.Expr) (string, bool) {
 	}
 }
 
+// walk visits the whole expression. Macros such as exists are expanded by now, so
+// what they bind shows as comprehensions.
 func (w *nameWalk) walk(e ast.Expr) {
 	switch e.Kind() {
 	case ast.IdentKind:
@@ -207,6 +215,8 @@ func (w *nameWalk) walk(e ast.Expr) {
 	}
 }
 
+// comprehension walks the range outside of the names that the macro binds, and
+// the rest inside.
 func (w *nameWalk) comprehension(c ast.ComprehensionExpr) {
 	w.walk(c.IterRange())
 	w.walk(c.AccuInit())

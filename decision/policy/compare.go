@@ -101,6 +101,7 @@ func binary(op Operator) func(a, b *value) truth {
 	}
 }
 
+// ordered makes the four comparisons of order from one.
 func ordered(op Operator) func(a, b *value) truth {
 	return func(a, b *value) truth {
 		sign, ok := order(a, b)
@@ -120,6 +121,7 @@ func ordered(op Operator) func(a, b *value) truth {
 	}
 }
 
+// textual is UNKNOWN unless both sides are strings.
 func textual(f func(s, part string) bool) func(a, b *value) truth {
 	return func(a, b *value) truth {
 		if a.kind != kindString || b.kind != kindString {
@@ -167,6 +169,8 @@ func (c *compiler) constant(cond *Condition, s scope, slot int) test {
 	return nil
 }
 
+// withConstant closes over the right side. The value is typed once, here, and
+// never again on the hot path.
 func withConstant(f func(a, b *value) truth, slot int, v value) test {
 	return func(in *Input) truth { return f(&in.values[slot], &v) }
 }
@@ -199,6 +203,8 @@ func (c *compiler) membership(cond *Condition, s scope, slot int, wrong func(str
 		c.check.Add(s.path+".value", "has %d elements; 1 to %d are allowed", len(list), maxList)
 		return nil
 	}
+	// One type for all elements: in a mixed list every left side would be of the
+	// wrong type for some, and UNKNOWN could not be told from FALSE.
 	of := valueOf(list[0]).kind
 	strs, nums := map[string]struct{}{}, map[float64]struct{}{}
 	for i, element := range list {
@@ -260,6 +266,7 @@ func (c *compiler) pattern(cond *Condition, s scope, slot int, wrong func(string
 		c.check.Add(s.path+".value", "is longer than %d bytes", maxPattern)
 		return nil
 	}
+	// RE2 has no backtracking: a pattern costs what the text is long.
 	re, err := regexp.Compile(text)
 	if err != nil {
 		c.check.Add(s.path+".value", "is not a regular expression: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
@@ -289,6 +296,7 @@ func (c *compiler) between(cond *Condition, s scope, slot int, wrong func(string
 	}
 	return func(in *Input) truth {
 		at := &in.values[slot]
+		// hi has the type of lo, so one check serves both.
 		low, ok := order(at, &lo)
 		if !ok {
 			return isUnknown

@@ -46,6 +46,7 @@ type compiler struct {
 
 func newCompiler() *compiler { return &compiler{slots: map[string]int{}} }
 
+// slot returns the number of an attribute, a new one at its first use.
 func (c *compiler) slot(name string) int {
 	if at, ok := c.slots[name]; ok {
 		return at
@@ -71,6 +72,8 @@ func (s scope) at(suffix string) scope {
 
 func alwaysTrue(*Input) truth { return isTrue }
 
+// condition compiles any condition. After a fault it returns one that is always
+// true and goes on, so that all faults come out at once; nobody evaluates it.
 func (c *compiler) condition(cond *Condition, s scope) node {
 	if cond == nil {
 		return node{test: alwaysTrue}
@@ -104,6 +107,8 @@ func (c *compiler) all(conds []*Condition, s scope) node {
 	var out node
 	for i, cond := range conds {
 		n := c.condition(cond, s.at(fmt.Sprintf(".all[%d]", i)))
+		// What one part needs the whole needs: that is why needs pass through
+		// all, and through nothing else.
 		tests[i] = n.test
 		out.leaves = append(out.leaves, n.leaves...)
 		out.needs = append(out.needs, n.needs...)
@@ -111,6 +116,7 @@ func (c *compiler) all(conds []*Condition, s scope) node {
 	out.test = func(in *Input) truth {
 		result := isTrue
 		for _, t := range tests {
+			// UNKNOWN does not end the loop: a FALSE after it decides.
 			if result = min(result, t(in)); result == isFalse {
 				break
 			}
@@ -140,7 +146,7 @@ func (c *compiler) any(conds []*Condition, s scope) node {
 	return out
 }
 
-// leafNode counts the leaf against the limit and wraps it.
+// leafNode makes the node of a leaf. It counts the leaf against the limit and wraps it.
 func (c *compiler) leafNode(l leaf, needs ...need) node {
 	if c.leaves++; c.leaves == maxLeaves+1 {
 		c.check.Add(l.path, "is condition number %d; the limit is %d", c.leaves, maxLeaves)
@@ -198,6 +204,7 @@ func (c *compiler) template(text, path string) (template, []leaf) {
 	return t, leaves
 }
 
+// causeOf says why the leaf, just evaluated, was UNKNOWN.
 func causeOf(l *leaf, in *Input) string {
 	if l.isCEL {
 		return in.vars.cause

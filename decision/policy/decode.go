@@ -30,6 +30,7 @@ func (d *decoder) object(v any, path string) *object {
 	return &object{d: d, path: path, fields: fields}
 }
 
+// nameOf names the JSON type of v for messages.
 func nameOf(v any) string {
 	if v == nil {
 		return "null"
@@ -38,12 +39,15 @@ func nameOf(v any) string {
 	return val.kind.String()
 }
 
+// take hands out a field, with its path; null counts as not given.
 func (o *object) take(key string) (any, string, bool) {
 	o.known = append(o.known, key)
 	v, ok := o.fields[key]
 	return v, join(o.path, key), ok && v != nil
 }
 
+// done reports the fields that nobody took: a misspelt field must not be a
+// condition that silently is not there.
 func (o *object) done() {
 	for _, key := range sortedKeys(o.fields) {
 		if !slices.Contains(o.known, key) {
@@ -158,12 +162,14 @@ func (d *decoder) condition(v any, path string) *Condition {
 	}
 	d.form(c, o, forms[0])
 	o.done()
+	// An empty list always holds, which canonically is no condition at all.
 	if forms[0] == "all" && len(c.All) == 0 {
 		return nil
 	}
 	return c
 }
 
+// form reads the one form that a condition has.
 func (d *decoder) form(c *Condition, o *object, form string) {
 	switch form {
 	case "all":
@@ -215,6 +221,8 @@ func (d *decoder) window(v any, path string) *Window {
 	return w
 }
 
+// comparison reads a leaf and turns the operator's spelling and the right side
+// into their canonical form.
 func (d *decoder) comparison(c *Condition, o *object) {
 	c.Attribute = strings.TrimSpace(o.text("attribute"))
 	if c.Attribute == "" {

@@ -46,7 +46,8 @@ func newIndex(rules []*Rule) index {
 		var best *need
 		least := len(rules) + 1
 		for j := range r.needs {
-			// The need whose commonest value the fewest policies share.
+			// The need whose commonest value the fewest policies share: being
+			// looked at in vain is what an index is there to avoid.
 			worst := 0
 			for _, v := range r.needs[j].values {
 				worst = max(worst, share[key{r.needs[j].slot, v}])

@@ -96,6 +96,7 @@ const (
 	livePrefix      = "live."
 )
 
+// builtin knows the names that do not come from the attributes.
 func builtin(name string) (field, bool) {
 	switch name {
 	case "attributes":
@@ -124,6 +125,7 @@ func builtin(name string) (field, bool) {
 	return fieldAttribute, false
 }
 
+// sourceOf decides once, when compiling, what a name means.
 func sourceOf(name string) source {
 	if rest, ok := strings.CutPrefix(name, candidatePrefix); ok {
 		return candidateSource(name, rest)
@@ -164,6 +166,7 @@ func (s *source) read(f *Facts) value {
 	case fieldAttribute:
 		return valueOf(lookup(f.Attributes, s))
 	case fieldEverything:
+		// Only CEL can use the map as a whole.
 		return value{kind: kindOther, raw: f.Attributes}
 	case fieldHour, fieldMinute, fieldWeekday, fieldDate:
 		if v := valueOf(lookup(f.Attributes, s)); v.kind != kindMissing {
@@ -190,6 +193,7 @@ func (s *source) readCandidate(f *Facts, c *event.Candidate) value {
 	case fieldType:
 		return value{kind: kindString, str: c.Type}
 	case fieldTarget:
+		// An action such as CLOSE has none; exists must be able to tell.
 		if c.Target == "" {
 			return value{}
 		}
@@ -246,6 +250,8 @@ func lookup(attributes map[string]any, s *source) any {
 	return nil
 }
 
+// clockPart reads the clock in UTC: what a policy means must not depend on where
+// the program runs. The time window has zones.
 func clockPart(which field, now time.Time) value {
 	now = now.UTC()
 	switch which {
@@ -268,6 +274,8 @@ func isMetric(name string) bool {
 	return false
 }
 
+// liveValue is missing when nobody reported on the skill: a condition on an
+// unknown queue is UNKNOWN, not about an empty one.
 func liveValue(f *Facts, skill, metric string) value {
 	if f.Skills == nil {
 		return value{}

@@ -40,6 +40,7 @@ func parse(data []byte, read func(*decoder, any) *Policy, message string) (*Poli
 		c.check.Add("", "is not JSON: %s", err)
 		return nil, c.check.Err(message)
 	}
+	// Compiling is the check: what Parse takes, Compile takes.
 	p := read(d, tree)
 	c.rule(p)
 	if err := c.check.Err(message); err != nil {

@@ -90,6 +90,7 @@ func (s *selection) holds(in *Input, key string) bool {
 	return s.where != nil && s.where(in) == isTrue
 }
 
+// rule compiles a policy; its faults are in c.check.
 func (c *compiler) rule(p *Policy) *Rule {
 	r := &Rule{policy: p, state: event.True, terminal: p.Effect.Terminal()}
 	n := c.condition(p.When, scope{path: "when"})
@@ -161,6 +162,8 @@ func (c *compiler) selection(targets []string, where *Condition, path string) *s
 	return s
 }
 
+// levers turns percentages into factors, in the order of their keys so that
+// faults come out in one order.
 func (c *compiler) levers(percent map[string]float64) map[string]float64 {
 	factors := make(map[string]float64, len(percent))
 	for _, key := range sortedKeys(percent) {
@@ -216,6 +219,7 @@ func (c *compiler) actions(r *Rule, list []event.Action, path string) []action {
 	return out
 }
 
+// payload compiles every string of the tree; anything else stays as it is.
 func (c *compiler) payload(r *Rule, v any, path string) any {
 	switch t := v.(type) {
 	case string:
@@ -247,6 +251,7 @@ func render(list []action, in *Input) []event.Action {
 	for i := range list {
 		a := &list[i]
 		out[i] = a.plain
+		// A constant payload is shared by all decisions: records are read-only.
 		if !a.varies {
 			continue
 		}
@@ -258,6 +263,7 @@ func render(list []action, in *Input) []event.Action {
 	return out
 }
 
+// fill copies a compiled payload with the templates filled in.
 func fill(v any, in *Input) any {
 	switch t := v.(type) {
 	case template:

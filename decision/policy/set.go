@@ -11,9 +11,11 @@ import (
 // Set is an ordered list of policies, compiled. It is immutable and safe for
 // concurrent use.
 type Set struct {
-	revision       int64
-	live           int
-	rules          []*Rule
+	revision int64
+	live     int
+	rules    []*Rule
+	// sources says for each slot where its value comes from; candidateSlots are
+	// those that change with the candidate, and are not filled for others.
 	sources        []source
 	candidateSlots []int
 	skills         []string
@@ -30,6 +32,8 @@ func Compile(policies []*Policy, revision int64) *Set {
 		return cmp.Or(cmp.Compare(a.Rank, b.Rank), strings.Compare(a.Name, b.Name))
 	})
 	s := &Set{revision: revision, rules: make([]*Rule, len(ordered))}
+	// One compiler for all: policies that look at the same attribute share its
+	// slot, so a decision reads every attribute once however many policies ask.
 	c := newCompiler()
 	for i, p := range ordered {
 		s.rules[i] = c.compile(p)
@@ -141,6 +145,8 @@ func (s *Set) Trace(in *Input, decided int) []event.PolicyTrace {
 			total += len(r.leaves)
 		}
 	}
+	// One allocation for all conditions: a record of a hundred policies would
+	// else make a hundred small ones, and the collector is what a trace costs.
 	conditions := make([]event.ConditionTrace, 0, total)
 	out := make([]event.PolicyTrace, len(s.rules))
 	for i, r := range s.rules {
@@ -167,6 +173,8 @@ func (r *Rule) trace(in *Input, conditions []event.ConditionTrace) (event.Policy
 	if r.state != event.True {
 		return t, conditions
 	}
+	// The capacity ends with the part, so that nobody who appends to one policy's
+	// conditions writes into the next one's.
 	first := len(conditions)
 	for i := range r.leaves {
 		conditions = append(conditions, event.ConditionTrace{})
@@ -178,6 +186,7 @@ func (r *Rule) trace(in *Input, conditions []event.ConditionTrace) (event.Policy
 		t.State = event.False
 	case isUnknown:
 		t.State = event.Unknown
+	case isTrue: // what it began as
 	}
 	return t, conditions
 }

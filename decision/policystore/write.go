@@ -3,6 +3,8 @@ package policystore
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 
 	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/internal/fault"
@@ -140,14 +142,14 @@ func rankAt(list []*policy.Policy, from, position int) (float64, bool) {
 // that the order holds at every step.
 func (s *Store) spread(ctx context.Context, account string, list []*policy.Policy, c Change) error {
 	top := list[len(list)-1].Rank
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].Fault != nil {
-			return fault.New(fault.Precondition, "POLICY_INVALID", "policy %q is not valid; repair or delete it", list[i].Name)
+	for i, p := range slices.Backward(list) {
+		if p.Fault != nil {
+			return fault.New(fault.Precondition, "POLICY_INVALID", "policy %q is not valid; repair or delete it", p.Name)
 		}
-		own := *list[i]
+		own := *p
 		own.Rank = top + float64(i+1)
 		change := Change{Author: c.Author, Reason: c.Reason}
-		if _, err := s.write(ctx, account, &own, list[i].Revision, change); err != nil {
+		if _, err := s.write(ctx, account, &own, p.Revision, change); err != nil {
 			return fmt.Errorf("spread policies of account %q: %w", account, err)
 		}
 	}
@@ -167,7 +169,7 @@ func (c Change) guard(current *policy.Policy) error {
 		return nil
 	}
 	e := fault.New(fault.Conflict, "ABORTED", "policy %q was changed meanwhile: read it again and retry", current.Name)
-	e.Metadata = map[string]string{"etag": fmt.Sprint(current.Revision)}
+	e.Metadata = map[string]string{"etag": strconv.FormatInt(current.Revision, 10)}
 	return e
 }
 
