@@ -43,7 +43,8 @@ type Row struct {
 
 // Progress is what there is to learn from.
 type Progress struct {
-	// Rows is the number of joined rows.
+	// Rows grows as joined rows do: their number, or that of outcomes where
+	// joining would cost too much to be asked for every second.
 	Rows int64
 	// Watermark is the newest ingest time of any outcome.
 	Watermark time.Time

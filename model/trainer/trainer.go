@@ -41,6 +41,9 @@ type state struct {
 	rows      int64 // of the last fit
 	watermark time.Time
 	fitted    time.Time
+	took      time.Duration // of the last fit with its reading and writing
+	looked    time.Time     // when progress was last read, and how long that took
+	looking   time.Duration
 	rival     *champion
 	pending   *publication
 	failures  int
@@ -156,7 +159,13 @@ func (t *Trainer) refitIfDue(ctx context.Context, s *state) error {
 	if err := t.publish(ctx, s); err != nil {
 		return err
 	}
+	start := t.deps.Now()
+	if start.Before(s.looked.Add(idle * s.looking)) {
+		return nil
+	}
 	p, err := t.deps.Rows.Progress(ctx, s.account.ID, s.account.Objective)
+	s.looked = t.deps.Now()
+	s.looking = s.looked.Sub(start)
 	if err != nil {
 		return fmt.Errorf("read training progress of account %q: %w", s.account.ID, err)
 	}
@@ -166,6 +175,11 @@ func (t *Trainer) refitIfDue(ctx context.Context, s *state) error {
 	}
 	return t.refit(ctx, s, p)
 }
+
+// idle is how many times longer than the work itself the trainer rests after
+// looking at progress, and after a fit that age alone asks for: both then take
+// less than a twentieth of the time, however large the account.
+const idle = 20
 
 // correctionAge is how many times MaxAge late corrections may wait when too few
 // rows are new for the gate to judge by.
@@ -186,8 +200,8 @@ func (t *Trainer) due(s *state, p Progress) bool {
 	if !p.Watermark.After(s.watermark) && s.fit.exact {
 		return false
 	}
-	age := t.deps.Now().Sub(s.fitted)
-	return age >= t.cfg.MaxAge && (grown >= t.cfg.Gate.MinRows || age >= correctionAge*t.cfg.MaxAge)
+	age, due := t.deps.Now().Sub(s.fitted), max(t.cfg.MaxAge, idle*s.took)
+	return age >= due && (grown >= t.cfg.Gate.MinRows || age >= correctionAge*due)
 }
 
 // refit reads, fits, judges, stores and, when the gate lets it pass, promotes.
@@ -216,7 +230,9 @@ func (t *Trainer) refit(ctx context.Context, s *state, p Progress) error {
 		return err
 	}
 	s.pending = &publication{job: j, out: out, took: t.deps.Now().Sub(start)}
-	return t.publish(ctx, s)
+	err = t.publish(ctx, s)
+	s.took = t.deps.Now().Sub(start)
+	return err
 }
 
 // loadChampion makes s.rival the live model. A champion that is gone or cannot be
