@@ -414,7 +414,7 @@ func TestStatusPageTellsHowItStands(t *testing.T) {
 	f := start(t)
 	f.rest(t, "POST", "/v1/accounts/default/nextActions", ask, 200)
 	text := fmt.Sprint(f.server.Status("default"))
-	for _, want := range []string{"{Mode SHADOW}", "{Decisions since start 1}", "{Live model none: policy answers}"} {
+	for _, want := range []string{"{Decisions since start 1}", "by baseline or default 1", "{Account default mode SHADOW, no model yet, 0 of 0 policies at work, policy revision 0, 1 decisions}"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("status lacks %s: %s", want, text)
 		}
