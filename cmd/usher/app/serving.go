@@ -83,7 +83,7 @@ func (n *node) doorPhase() run.Phase {
 func (n *node) doorServer() (*rpc.Server, error) {
 	engine, err := decision.New(decision.DefaultConfig(), decision.Deps{
 		Policies: n.state.policies, Models: &n.serving.models, Control: n.state.control,
-		Now: n.opts.Now, NewID: newID,
+		Now: n.opts.Now, NewID: newID, Metrics: decision.NewMetrics(n.reg),
 	})
 	if err != nil {
 		return nil, err
