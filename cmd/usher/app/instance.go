@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/usherhq/usher/cmd/usher/config"
+	"github.com/usherhq/usher/decision/token"
+	"github.com/usherhq/usher/internal/rpc"
 	"github.com/usherhq/usher/internal/run"
 )
 
@@ -82,6 +84,17 @@ func (i *Instance) Addresses() Addresses { return i.node.addr }
 
 // AdminToken is the token made on the first start of the data folder, else empty.
 func (i *Instance) AdminToken() string { return i.node.adminToken }
+
+// IssueToken makes an admin token of the whole installation that counts for the
+// given time, for a program that runs in the same process.
+func (i *Instance) IssueToken(ctx context.Context, name string, lifetime time.Duration) (string, error) {
+	spec := token.Spec{Name: name, Scopes: rpc.ScopeAdmin, Expires: i.node.opts.Now().Add(lifetime)}
+	plain, _, err := i.node.state.tokens.Create(ctx, spec, "usher")
+	if err != nil {
+		return "", fmt.Errorf("issue a token for %s: %w", name, err)
+	}
+	return plain, nil
+}
 
 // Done closes when everything has stopped, for whatever reason.
 func (i *Instance) Done() <-chan struct{} { return i.done }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
@@ -26,8 +25,7 @@ type replay struct {
 	incidents  []incident
 	candidates []*usherv1.ActionCandidate
 	pace       *rate.Limiter
-	bar        *progressbar.ProgressBar
-	out        io.Writer
+	progress   progress
 	watch      *watcher
 
 	pending   []pending // sorted by when their outcome is known
@@ -59,12 +57,9 @@ type result struct {
 
 func newReplay(cfg Config, c client, incidents []incident, groups []string, out io.Writer) *replay {
 	r := &replay{
-		cfg: cfg, client: c, incidents: incidents, out: out, mode: "SHADOW",
-		pace: rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/20))),
-		bar: progressbar.NewOptions(len(incidents), progressbar.OptionSetWriter(out),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetWidth(24),
-			progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionClearOnFinish()),
-		watch: newWatcher(c.control, cfg.Account),
+		cfg: cfg, client: c, incidents: incidents, mode: "SHADOW",
+		pace:     rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/20))),
+		progress: newProgress(out, len(incidents)), watch: newWatcher(c.control, cfg.Account),
 	}
 	for _, g := range groups {
 		r.candidates = append(r.candidates, &usherv1.ActionCandidate{Type: "TRANSFER_TO_SKILL", Target: g})
@@ -94,7 +89,7 @@ func (r *replay) playAll(ctx context.Context) error {
 		}
 	}
 	r.took = time.Since(r.began)
-	_ = r.bar.Finish() // progress is decoration: it must not fail the run
+	r.progress.finish()
 	for _, p := range r.pending {
 		r.learnOf(p)
 	}
@@ -180,7 +175,9 @@ func (r *replay) deliver(ctx context.Context) error {
 }
 
 func (r *replay) show(i int) {
-	recent := tally(r.results[max(0, len(r.results)-1000):])
-	r.bar.Describe(fmt.Sprintf("%-6s people %4.1f %%  Usher %4.1f %%  refits %d", r.mode, 100*recent.People, 100*recent.Usher, r.watch.refits()))
-	_ = r.bar.Set(i + 1) // decoration, as above
+	r.progress.step(i+1, func() string {
+		recent := tally(r.results[max(0, len(r.results)-1000):])
+		return fmt.Sprintf("%-6s of the last 1,000: people %4.1f %%  Usher %4.1f %%  refits %d",
+			r.mode, 100*recent.People, 100*recent.Usher, r.watch.refits())
+	})
 }
