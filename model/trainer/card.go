@@ -16,9 +16,6 @@ const (
 	gateHeld   = "held"
 )
 
-// family names the learner on cards.
-const family = "linear"
-
 // newCard writes down where a model came from and how it was judged.
 func newCard(j job, out *fitted, artifact []byte, held bool, now time.Time) model.Card {
 	rows := j.rows.rows
@@ -29,7 +26,7 @@ func newCard(j job, out *fitted, artifact []byte, held bool, now time.Time) mode
 		ObjectiveRevision: j.account.Revision, CreatedTime: now.UTC(),
 		TrainFrom: rows[0].Time, TrainTo: rows[len(rows)-1].Time,
 		Rows: out.stats.Rows, Arms: out.model.Arms(), Features: out.model.Features(),
-		ProgressiveLoss: out.stats.ProgressiveLoss, BaselineLoss: out.stats.BaselineLoss, Family: family,
+		ProgressiveLoss: out.stats.ProgressiveLoss, BaselineLoss: out.stats.BaselineLoss, Family: out.model.Family(),
 		HeldOut: model.HeldOut{
 			Rows: v.Rows, From: out.heldFrom, To: out.heldTo, Loss: v.Loss, Constant: v.Constant,
 			Shared: v.Shared, Challenger: v.Challenger, Champion: v.Champion, EffectiveRows: v.EffectiveRows,
