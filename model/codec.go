@@ -118,18 +118,18 @@ func (w *writer) keys(keys []uint64) {
 
 func (w *writer) linear(l *linear) {
 	for r := range l.rows.len() {
-		row := l.prec[r*l.stride:][:l.cols.len()]
+		row := l.vari[r*l.stride:][:l.cols.len()]
 		n := 0
-		for _, p := range row {
-			if p > 0 {
+		for _, v := range row {
+			if v < 1 {
 				n++
 			}
 		}
 		w.count(n)
-		for c, p := range row {
-			if p > 0 {
+		for c, v := range row {
+			if v < 1 {
 				w.count(c)
-				w.f32(l.w[r*l.stride+c], p)
+				w.f32(l.w[r*l.stride+c], v)
 			}
 		}
 	}

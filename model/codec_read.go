@@ -88,8 +88,8 @@ func (r *reader) linear(l *linear) {
 	for row := 0; row < l.rows.len() && r.err == nil; row++ {
 		for n := r.count(l.cols.len()); n > 0 && r.err == nil; n-- {
 			at := row*l.stride + r.count(l.cols.len()-1)
-			l.w[at], l.prec[at] = r.f32(), r.f32()
-			r.check(l.prec[at] >= 0, "precision")
+			l.w[at], l.vari[at] = r.f32(), r.f32()
+			r.check(l.vari[at] >= 0 && l.vari[at] < 1, "variance")
 		}
 	}
 }

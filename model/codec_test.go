@@ -20,7 +20,7 @@ func taught(t testing.TB, n int, kinds ...string) *Learner {
 	own.AddString("team", "west")
 	own.AddNumber("seats", 12)
 	for i := range n {
-		fill(&ctx, i, kinds)
+		describe(&ctx, i, kinds)
 		arms := []Arm{{ID: "a"}, {ID: "b", Features: &own}, {ID: "c"}}
 		if contains(kinds, "baseline") {
 			arms[i%3].Baseline = true
@@ -42,7 +42,7 @@ func contains(kinds []string, k string) bool {
 	return false
 }
 
-func fill(ctx *Features, i int, kinds []string) {
+func describe(ctx *Features, i int, kinds []string) {
 	ctx.Reset()
 	ctx.AddString("channel", []string{"web", "phone", ""}[i%3])
 	ctx.AddText("text", fmt.Sprintf("Please help with order number%d", i%7))
@@ -79,7 +79,7 @@ func TestArtifactKeepsEveryScore(t *testing.T) {
 			var s1, s2 Scratch
 			one, two := make([]Score, 4), make([]Score, 4)
 			for i := range 50 {
-				fill(&ctx, i, kinds)
+				describe(&ctx, i, kinds)
 				arms := []Arm{{ID: "a"}, {ID: "b"}, {ID: "c", Baseline: i%2 == 0}, {ID: "never seen"}}
 				m.Score(&s1, &ctx, arms, one)
 				back.Score(&s2, &ctx, arms, two)
@@ -139,7 +139,7 @@ func FuzzDecode(f *testing.F) {
 		var ctx Features
 		var s Scratch
 		out := make([]Score, 2)
-		fill(&ctx, 3, []string{"number"})
+		describe(&ctx, 3, []string{"number"})
 		m.Score(&s, &ctx, []Arm{{ID: "a"}, {ID: "b"}}, out)
 		m.Score(&s, &ctx, []Arm{{ID: "a", Baseline: true}, {ID: "b"}}, out)
 	})

@@ -90,14 +90,15 @@ func (l *Learner) learnSparse(e *Example, d decision) float64 {
 	c, s := &l.core, &l.scratch
 	arm := &e.Arms[e.Chosen]
 	if d.base >= 0 {
-		d.baseFit = c.fit(s, &e.Arms[d.base])
+		d.baseFit = c.fit(s, c.armColumn(&e.Arms[d.base]))
 	}
-	c.findCols(s, arm, d)
+	at := c.armColumn(arm)
+	c.findCols(s, arm, at, &d)
 	mean, variance := c.lin.predict(s.rows, s.cols)
 	var pair [pairSize]float64
 	if d.base >= 0 {
-		pair = c.pairOf(s, arm, d)
-		m, v := c.good.predict(&pair, pairState(d))
+		pair = c.pairOf(s, at, &d)
+		m, v := c.good.predict(&pair, d.pairState())
 		mean, variance = mean+m, variance+v
 	}
 	noise := noiseAlone
@@ -108,8 +109,8 @@ func (l *Learner) learnSparse(e *Example, d decision) float64 {
 	gain := information * (e.Reward - mean) / (1 + information*variance)
 	c.lin.update(s.rows, s.cols, gain, information)
 	if d.base >= 0 {
-		c.good.update(&pair, pairState(d), gain, information)
-		if at := c.armColumn(arm); at >= 0 && e.Reward > 0 {
+		c.good.update(&pair, d.pairState(), gain, information)
+		if at >= 0 && e.Reward > 0 {
 			c.good.grow(c.lin.rows.len(), c.lin.stride)
 			for len(s.sums) < c.lin.cols.len() {
 				s.sums = append(s.sums, 0)
@@ -205,7 +206,7 @@ func (l *Learner) resize() {
 	c := &l.core
 	from := c.lin.stride
 	if c.lin.widen() && len(c.good.w) > 0 {
-		c.good.w = relay(c.good.w, from, c.lin.stride)
+		c.good.w = relay(c.good.w, from, c.lin.stride, 0)
 	}
 	c.lin.grow()
 	if len(c.good.w) > 0 {

@@ -2,14 +2,14 @@ package model
 
 // linear is the sparse family: one weight per (context feature, column). Columns
 // stand for arms, for features of arms, and for "the caller's baseline" and "any
-// other arm than the baseline". Beside each weight stands its precision, which
+// other arm than the baseline". Beside each weight stands its variance, which
 // makes every step adaptive and normalised and gives the uncertainty of a score.
 type linear struct {
 	rows   index // context features; row 0 is the constant
 	cols   index // the two built-in columns, then arms and arm features
 	stride int   // columns allocated per row
 	w      []float32
-	prec   []float32
+	vari   []float32 // 1, the prior, down towards 0
 }
 
 // Built-in rows and columns, and what keeps arms apart from features.
@@ -43,7 +43,9 @@ func (l *linear) reset() {
 func (l *linear) grow() {
 	if missing := l.rows.len()*l.stride - len(l.w); missing > 0 {
 		l.w = append(l.w, make([]float32, missing)...)
-		l.prec = append(l.prec, make([]float32, missing)...)
+		from := len(l.vari)
+		l.vari = append(l.vari, make([]float32, missing)...)
+		fill(l.vari[from:], 1)
 	}
 }
 
@@ -56,47 +58,54 @@ func (l *linear) widen() bool {
 	if stride == l.stride {
 		return false
 	}
-	l.w = relay(l.w, l.stride, stride)
-	l.prec = relay(l.prec, l.stride, stride)
+	l.w = relay(l.w, l.stride, stride, 0)
+	l.vari = relay(l.vari, l.stride, stride, 1)
 	l.stride = stride
 	return true
 }
 
-// relay copies a table into one with longer rows.
-func relay(t []float32, from, to int) []float32 {
+// relay copies a table into one with longer rows; new cells get a value.
+func relay(t []float32, from, to int, value float32) []float32 {
 	n := len(t) / from
 	out := make([]float32, n*to)
 	for r := range n {
 		copy(out[r*to:], t[r*from:(r+1)*from])
+		fill(out[r*to+from:(r+1)*to], value)
 	}
 	return out
 }
 
-// predict returns the sum over rows x cols and its variance, each weight having
-// prior variance 1.
+func fill(t []float32, v float32) {
+	for i := range t {
+		t[i] = v
+	}
+}
+
+// predict returns the sum over rows x cols and its variance.
 func (l *linear) predict(rows, cols []term) (mean, variance float64) {
-	for _, r := range rows {
-		base := int(r.at) * l.stride
-		for _, c := range cols {
-			at := base + int(c.at)
+	var m, v float32
+	for _, c := range cols {
+		for _, r := range rows {
+			at := int(r.at)*l.stride + int(c.at)
 			x := r.v * c.v
-			mean += float64(x * l.w[at])
-			variance += float64(x * x / (1 + l.prec[at]))
+			m += x * l.w[at]
+			v += x * x * l.vari[at]
 		}
 	}
-	return mean, variance
+	return float64(m), float64(v)
 }
 
 // update makes a diagonal Kalman step: gain is the error in units of the total
-// variance of the prediction, information what the example adds to precision.
+// variance of the prediction, information what the example adds to certainty.
 func (l *linear) update(rows, cols []term, gain, information float64) {
 	for _, r := range rows {
 		base := int(r.at) * l.stride
 		for _, c := range cols {
 			at := base + int(c.at)
 			x := float64(r.v * c.v)
-			l.w[at] += float32(gain * x / (1 + float64(l.prec[at])))
-			l.prec[at] += float32(information * x * x)
+			vari := float64(l.vari[at])
+			l.w[at] += float32(gain * x * vari)
+			l.vari[at] = float32(vari / (1 + vari*information*x*x))
 		}
 	}
 }
@@ -104,6 +113,6 @@ func (l *linear) update(rows, cols []term, gain, information float64) {
 func (l *linear) clone() linear {
 	return linear{
 		rows: l.rows.clone(), cols: l.cols.clone(), stride: l.stride,
-		w: append([]float32(nil), l.w...), prec: append([]float32(nil), l.prec...),
+		w: append([]float32(nil), l.w...), vari: append([]float32(nil), l.vari...),
 	}
 }

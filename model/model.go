@@ -64,18 +64,19 @@ func (c *core) score(s *Scratch, ctx *Features, arms []Arm, out []Score) {
 	if useDense {
 		c.findNumbers(s, ctx)
 	}
-	fit := 0.0
+	d := decision{base: base}
 	if base >= 0 {
-		fit = c.fit(s, &arms[base])
+		d.baseFit = c.fit(s, c.armColumn(&arms[base]))
+		d.deviation, _ = c.lin.predict(s.rows, []term{{colDeviation, 1}})
 	}
 	for i := range arms {
 		at := c.armColumn(&arms[i])
 		var mean, dev float64
-		switch {
-		case useDense:
+		if useDense {
 			mean, dev = c.denseScore(s, at)
-		default:
-			mean, dev = c.sparseScore(s, &arms[i], decision{base: base, chosen: i, baseFit: fit})
+		} else {
+			d.chosen = i
+			mean, dev = c.sparseScore(s, &arms[i], at, &d)
 		}
 		out[i] = Score{
 			Value:  c.lo + (c.hi-c.lo)*min(max(mean, 0), 1),
@@ -90,6 +91,7 @@ func (c *core) score(s *Scratch, ctx *Features, arms []Arm, out []Score) {
 type decision struct {
 	base, chosen int     // indexes of the baseline (-1: none) and of this arm
 	baseFit      float64 // how well the baseline fits the context
+	deviation    float64 // what any other arm than the baseline may expect
 }
 
 // Prior deviations of a score set how far an untried arm may hope to exceed what
@@ -103,16 +105,22 @@ const (
 	noiseBeside     = 1.0
 )
 
-func (c *core) sparseScore(s *Scratch, arm *Arm, d decision) (mean, dev float64) {
-	own := c.findCols(s, arm, d)
+func (c *core) sparseScore(s *Scratch, arm *Arm, at int32, d *decision) (mean, dev float64) {
+	own := c.findCols(s, arm, at, d)
 	mean, variance := c.lin.predict(s.rows, s.cols[:own])
+	if own == 0 {
+		variance = priorVariance(s.rows)
+	}
 	if d.base < 0 {
 		room := c.quality.room()
 		return mean, deviationAlone * room * room * math.Sqrt(variance)
 	}
-	shared, _ := c.lin.predict(s.rows, s.cols[own:])
-	pair := c.pairOf(s, arm, d)
-	add, _ := c.good.predict(&pair, pairState(d))
+	shared := d.deviation
+	if d.chosen == d.base {
+		shared, _ = c.lin.predict(s.rows, s.cols[own:])
+	}
+	pair := c.pairOf(s, at, d)
+	add, _ := c.good.predict(&pair, d.pairState())
 	return mean + shared + add, deviationBeside * math.Sqrt(variance)
 }
 
@@ -126,19 +134,28 @@ func (c *core) denseScore(s *Scratch, at int32) (mean, dev float64) {
 	return mean, math.Sqrt(leverage * c.quality.denseLoss())
 }
 
-func (c *core) pairOf(s *Scratch, arm *Arm, d decision) [pairSize]float64 {
+// priorVariance is that of an arm of which nothing is known.
+func priorVariance(rows []term) float64 {
+	var sum float32
+	for _, r := range rows {
+		sum += r.v * r.v
+	}
+	return float64(sum)
+}
+
+func (c *core) pairOf(s *Scratch, at int32, d *decision) [pairSize]float64 {
 	fit := d.baseFit
 	if d.chosen != d.base {
-		fit = c.fit(s, arm)
+		fit = c.fit(s, at)
 	}
 	return [pairSize]float64{fit, 1, d.baseFit}
 }
 
-func (c *core) fit(s *Scratch, arm *Arm) float64 {
-	return c.good.score(s.rows, c.lin.stride, c.armColumn(arm))
+func (c *core) fit(s *Scratch, at int32) float64 {
+	return c.good.score(s.rows, c.lin.stride, at)
 }
 
-func pairState(d decision) int {
+func (d *decision) pairState() int {
 	if d.chosen == d.base {
 		return pairBaseline
 	}
@@ -207,9 +224,9 @@ func (c *core) findNumbers(s *Scratch, ctx *Features) {
 // findCols looks up the arm's columns and returns how many of them are its own:
 // itself and its features, scaled so that their squares sum to 1. The shared
 // column of the baseline or of deviations follows.
-func (c *core) findCols(s *Scratch, a *Arm, d decision) int {
+func (c *core) findCols(s *Scratch, a *Arm, at int32, d *decision) int {
 	s.cols = s.cols[:0]
-	if at := c.armColumn(a); at >= 0 {
+	if at >= 0 {
 		s.cols = append(s.cols, term{at, 1})
 	}
 	for i := range a.Features.Len() {
@@ -254,8 +271,9 @@ func (m *Model) ExplainAmong(ctx *Features, arms []Arm, chosen, top int) []Facto
 	var s Scratch
 	c := &m.core
 	d := decision{base: baselineOf(arms), chosen: chosen}
+	at := c.armColumn(&arms[chosen])
 	c.findRows(&s, ctx)
-	c.findCols(&s, &arms[chosen], d)
+	c.findCols(&s, &arms[chosen], at, &d)
 	var factors []Factor
 	names := c.rowNames(ctx)
 	for i, r := range s.rows {
@@ -263,9 +281,9 @@ func (m *Model) ExplainAmong(ctx *Features, arms []Arm, chosen, top int) []Facto
 		factors = append(factors, Factor{Name: names[r.at], Value: (c.hi - c.lo) * v})
 	}
 	if d.base >= 0 {
-		d.baseFit = c.fit(&s, &arms[d.base])
-		pair := c.pairOf(&s, &arms[chosen], d)
-		v, _ := c.good.predict(&pair, pairState(d))
+		d.baseFit = c.fit(&s, c.armColumn(&arms[d.base]))
+		pair := c.pairOf(&s, at, &d)
+		v, _ := c.good.predict(&pair, d.pairState())
 		factors = append(factors, Factor{Name: "fit", Value: (c.hi - c.lo) * v})
 	}
 	slices.SortStableFunc(factors, func(a, b Factor) int {
