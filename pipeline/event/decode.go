@@ -123,25 +123,23 @@ func open(m *Message, want string) (opened, error) {
 	case len(m.Value) > maxPayloadBytes:
 		return env, &DecodeError{Reason: ReasonTooLarge, Detail: fmt.Sprintf("payload has %d bytes, at most %d are read", len(m.Value), maxPayloadBytes)}
 	}
-	contentType, _ := m.Header(ContentTypeHeader)
-	if media := mediaType(contentType); media == contentStructured {
+	header, _ := m.header(ContentTypeHeader)
+	media := mediaType(header)
+	if media == contentStructured {
 		if err := env.openStructured(); err != nil {
 			return env, err
 		}
-		contentType = env.outer.DataContentType
-		if contentType == "" {
-			contentType = contentJSON
-		}
+		media = mediaType([]byte(env.outer.DataContentType))
 	}
 	// Messages without CloudEvents headers are taken as what the topic holds, so
 	// a plain producer needs to know nothing but the JSON.
-	if v := env.attribute(headerSpecVersion); v != "" && v != specVersion {
+	if v := env.attribute(headerSpecVersion); len(v) > 0 && string(v) != specVersion {
 		return env, &DecodeError{Reason: ReasonSpecVersion, Field: "specversion", Detail: fmt.Sprintf("%q is unknown, want %q", v, specVersion)}
 	}
-	if v := env.attribute(headerType); v != "" && v != want {
+	if v := env.attribute(headerType); len(v) > 0 && string(v) != want {
 		return env, &DecodeError{Reason: ReasonType, Field: "type", Detail: fmt.Sprintf("is %q, this topic holds %q", v, want)}
 	}
-	return env, env.format(contentType)
+	return env, env.format(media)
 }
 
 func (e *opened) openStructured() error {
@@ -160,8 +158,8 @@ func (e *opened) openStructured() error {
 	return nil
 }
 
-func (e *opened) format(contentType string) error {
-	switch media := mediaType(contentType); media {
+func (e *opened) format(media string) error {
+	switch media {
 	case "", contentJSON, "text/json":
 		if !utf8.Valid(e.data) {
 			return &DecodeError{Reason: ReasonMalformed, Detail: "the payload is not UTF-8"}
@@ -169,32 +167,32 @@ func (e *opened) format(contentType string) error {
 	case contentProtobuf, "application/x-protobuf":
 		e.protobuf = true
 	default:
-		return &DecodeError{Reason: ReasonContentType, Field: ContentTypeHeader, Detail: fmt.Sprintf("%q is neither %s nor %s", contentType, contentJSON, contentProtobuf)}
+		return &DecodeError{Reason: ReasonContentType, Field: ContentTypeHeader, Detail: fmt.Sprintf("%q is neither %s nor %s", media, contentJSON, contentProtobuf)}
 	}
 	return nil
 }
 
 // attribute is a CloudEvents attribute by its header name.
-func (e *opened) attribute(header string) string {
+func (e *opened) attribute(header string) []byte {
 	if e.outer == nil {
-		v, _ := e.m.Header(header)
+		v, _ := e.m.header(header)
 		return v
 	}
 	switch header {
 	case headerSpecVersion:
-		return e.outer.SpecVersion
+		return []byte(e.outer.SpecVersion)
 	case headerID:
-		return e.outer.ID
+		return []byte(e.outer.ID)
 	case headerSource:
-		return e.outer.Source
+		return []byte(e.outer.Source)
 	case headerType:
-		return e.outer.Type
+		return []byte(e.outer.Type)
 	case headerTime:
-		return e.outer.Time
+		return []byte(e.outer.Time)
 	case headerAccount:
-		return e.outer.Account
+		return []byte(e.outer.Account)
 	default:
-		return ""
+		return nil
 	}
 }
 
@@ -205,13 +203,13 @@ func (e *opened) fill(id, source, account *string, at *time.Time) error {
 		header string
 	}{{id, headerID}, {source, headerSource}, {account, headerAccount}} {
 		if f.field != nil && *f.field == "" {
-			*f.field = e.attribute(f.header)
+			*f.field = string(e.attribute(f.header))
 		}
 	}
 	if !at.IsZero() {
 		return nil
 	}
-	text := e.attribute(headerTime)
+	text := string(e.attribute(headerTime))
 	if text == "" {
 		return nil // Validate says that the time is missing
 	}
@@ -223,15 +221,22 @@ func (e *opened) fill(id, source, account *string, at *time.Time) error {
 	return nil
 }
 
-// mediaType strips parameters; the common spellings cost no parsing.
-func mediaType(contentType string) string {
-	switch contentType {
-	case "", contentJSON, contentProtobuf, contentStructured:
-		return contentType
+// mediaType strips parameters; the common spellings cost neither parsing nor
+// memory.
+func mediaType(contentType []byte) string {
+	switch string(contentType) {
+	case "":
+		return ""
+	case contentJSON:
+		return contentJSON
+	case contentProtobuf:
+		return contentProtobuf
+	case contentStructured:
+		return contentStructured
 	}
-	media, _, err := mime.ParseMediaType(contentType)
+	media, _, err := mime.ParseMediaType(string(contentType))
 	if err != nil {
-		return contentType
+		return string(contentType)
 	}
 	return media
 }
