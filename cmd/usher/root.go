@@ -95,7 +95,7 @@ roles apart: "usher ingest", "usher train" and "usher decide".`,
 		root.AddCommand(newRoleCommand(w, r))
 	}
 	root.AddCommand(newMigrateCommand(w), newEventCommand(w), newDLQCommand(w),
-		newConfigCommand(w), newDemoCommand(w), newTokenCommand(w), newVersionCommand(w), newClickHouseCommand())
+		newConfigCommand(w), newDemoCommand(w), newEvalCommand(), newTokenCommand(w), newVersionCommand(w), newClickHouseCommand())
 	markUsage(root)
 	return root
 }

@@ -1,0 +1,16 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// newEvalCommand gathers the evaluations of users' own files. None of them needs
+// a running Usher.
+func newEvalCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "eval",
+		Short: "Evaluate learning and policies on your own data",
+		Long: "Evaluate on files of your own, without a running Usher. Every answer is one JSON object on standard output;\n" +
+			"exit code 2 says that the input is wrong, with file, line and column.",
+	}
+	cmd.AddCommand(newEvalBanditCommand(), newEvalOPECommand())
+	return cmd
+}
