@@ -54,7 +54,7 @@ func DefaultConfig() Config {
 		BatchTimeout:   5 * time.Millisecond,
 		MaxBatchBytes:  16 << 20,
 		MaxFetchBytes:  8 << 20,
-		QueueMessages:  4096,
+		QueueMessages:  1024,
 
 		Group:             "usher-ingest",
 		Heartbeat:         time.Second,

@@ -35,6 +35,7 @@ func (g *Group) Run(ctx context.Context, work func(context.Context, pipeline.Cla
 		return fmt.Errorf("join group %q: %w", g.client.cfg.Group, err)
 	}
 	var working sync.WaitGroup
+	var said time.Time // a dead broker is worth a line now and then, not four a second
 	for {
 		gen, err := members.Next(ctx)
 		switch {
@@ -43,7 +44,10 @@ func (g *Group) Run(ctx context.Context, work func(context.Context, pipeline.Cla
 			g.begin(gen, &working, work)
 			continue
 		case ctx.Err() == nil && !errors.Is(err, kafka.ErrGroupClosed):
-			g.client.lg.Warn("joining the consumer group failed, retrying", "group", g.client.cfg.Group, "error", err)
+			if time.Since(said) > 10*time.Second {
+				said = time.Now()
+				g.client.lg.Warn("joining the consumer group failed, retrying", "group", g.client.cfg.Group, "error", err)
+			}
 			continue
 		}
 		// Leaving tells the broker, so the others take over at once.
