@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/usherhq/usher/internal/fault"
@@ -77,7 +78,7 @@ func (c *Control) Promote(ctx context.Context, account, version string, by Autho
 		return now, err
 	}
 	if now.Version != "" && now.Version != version {
-		history = append(history[:len(history):len(history)], now.Version)
+		history = append(slices.Clip(history), now.Version)
 	}
 	return c.point(ctx, account, championDocument{Version: version, History: history}, now.Revision, by)
 }

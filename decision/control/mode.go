@@ -99,8 +99,9 @@ func (c *Control) setMode(ctx context.Context, account string, m Mode, by Author
 // checkMode lists every fault of a mode.
 func (c *Control) checkMode(account string, m Mode) error {
 	var f fault.Check
-	if kind, name, named := strings.Cut(m.Scope, ":"); !(m.Scope == decision.ScopeAccount ||
-		(named && name != "" && len(m.Scope) <= 256 && (kind == "policy" || kind == "skill"))) {
+	kind, name, _ := strings.Cut(m.Scope, ":")
+	ofPart := (kind == "policy" || kind == "skill") && name != "" && len(m.Scope) <= 256
+	if m.Scope != decision.ScopeAccount && !ofPart {
 		f.Add("name", "scope %q must be account, policy:<policy> or skill:<skill>", m.Scope)
 	}
 	if !m.Kind.Valid() {

@@ -96,7 +96,7 @@ func (s *controlService) ListAccounts(ctx context.Context, r *usherv1.ListAccoun
 func accountFrom(id string, a *usherv1.Account) (control.Account, error) {
 	out := control.Account{ID: id, DisplayName: a.GetDisplayName()}
 	var err error
-	if out.Revision, err = parseEtag("etag", a.GetEtag()); err != nil {
+	if out.Revision, err = parseEtag(a.GetEtag()); err != nil {
 		return out, err
 	}
 	if a.GetDefaultEffect() != nil {
@@ -145,7 +145,7 @@ func (s *controlService) ListObjectives(_ context.Context, r *usherv1.ListObject
 
 // GetObjective returns one objective.
 func (s *controlService) GetObjective(_ context.Context, r *usherv1.GetObjectiveRequest) (*usherv1.GetObjectiveResponse, error) {
-	account, id, err := childName("name", r.GetName(), "objectives")
+	account, id, err := childName(r.GetName(), "objectives")
 	if err != nil {
 		return nil, err
 	}
@@ -178,12 +178,12 @@ func (s *controlService) CreateObjective(ctx context.Context, r *usherv1.CreateO
 
 // UpdateObjective writes a new version of an objective.
 func (s *controlService) UpdateObjective(ctx context.Context, r *usherv1.UpdateObjectiveRequest) (*usherv1.UpdateObjectiveResponse, error) {
-	account, id, err := childName("name", r.GetObjective().GetName(), "objectives")
+	account, id, err := childName(r.GetObjective().GetName(), "objectives")
 	if err != nil {
 		return nil, err
 	}
 	o := objectiveFrom(id, r.GetObjective())
-	if o.Revision, err = parseEtag("etag", r.GetObjective().GetEtag()); err != nil {
+	if o.Revision, err = parseEtag(r.GetObjective().GetEtag()); err != nil {
 		return nil, err
 	}
 	stored, err := s.deps.Control.UpdateObjective(ctx, account, o, author(ctx, ""))
@@ -244,7 +244,7 @@ func (s *controlService) ListModes(_ context.Context, r *usherv1.ListModesReques
 
 // GetMode returns the mode of one scope.
 func (s *controlService) GetMode(_ context.Context, r *usherv1.GetModeRequest) (*usherv1.GetModeResponse, error) {
-	account, scope, err := childName("name", r.GetName(), "modes")
+	account, scope, err := childName(r.GetName(), "modes")
 	if err != nil {
 		return nil, err
 	}
@@ -257,7 +257,7 @@ func (s *controlService) GetMode(_ context.Context, r *usherv1.GetModeRequest) (
 
 // UpdateMode sets the mode of a scope.
 func (s *controlService) UpdateMode(ctx context.Context, r *usherv1.UpdateModeRequest) (*usherv1.UpdateModeResponse, error) {
-	account, scope, err := childName("name", r.GetMode().GetName(), "modes")
+	account, scope, err := childName(r.GetMode().GetName(), "modes")
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +265,7 @@ func (s *controlService) UpdateMode(ctx context.Context, r *usherv1.UpdateModeRe
 		Scope: scope, Kind: decision.ModeKind(r.GetMode().GetMode()), Share: r.GetMode().GetShare(),
 		Exploration: r.GetMode().Exploration, Objective: r.GetMode().GetObjective(),
 	}
-	if m.Revision, err = parseEtag("etag", r.GetMode().GetEtag()); err != nil {
+	if m.Revision, err = parseEtag(r.GetMode().GetEtag()); err != nil {
 		return nil, err
 	}
 	stored, err := s.deps.Control.SetMode(ctx, account, m, author(ctx, r.GetReason()))

@@ -186,7 +186,7 @@ func structOf(m map[string]any) *structpb.Struct {
 // GetDecision returns the whole record: one of the last few from memory, older
 // ones from the source of records.
 func (s *decisionService) GetDecision(ctx context.Context, r *usherv1.GetDecisionRequest) (*usherv1.GetDecisionResponse, error) {
-	account, id, err := childName("name", r.GetName(), "decisions")
+	account, id, err := childName(r.GetName(), "decisions")
 	if err != nil {
 		return nil, err
 	}

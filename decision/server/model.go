@@ -60,7 +60,7 @@ func (s *controlService) cards(ctx context.Context, account string) ([]ModelCard
 
 // GetModel returns a model with its card.
 func (s *controlService) GetModel(ctx context.Context, r *usherv1.GetModelRequest) (*usherv1.GetModelResponse, error) {
-	account, version, err := childName("name", r.GetName(), "models")
+	account, version, err := childName(r.GetName(), "models")
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (s *controlService) card(ctx context.Context, account, version string) (Mod
 
 // PromoteModel makes a model of the catalogue the champion.
 func (s *controlService) PromoteModel(ctx context.Context, r *usherv1.PromoteModelRequest) (*usherv1.PromoteModelResponse, error) {
-	account, version, err := childName("name", r.GetName(), "models")
+	account, version, err := childName(r.GetName(), "models")
 	if err != nil {
 		return nil, err
 	}

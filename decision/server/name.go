@@ -18,10 +18,10 @@ func parentAccount(field, name string) (string, error) {
 }
 
 // childName takes a name such as accounts/a/policies/p apart.
-func childName(field, name, kind string) (account, id string, err error) {
+func childName(name, kind string) (account, id string, err error) {
 	parts := strings.Split(name, "/")
 	if len(parts) != 4 || parts[0] != "accounts" || parts[2] != kind || parts[1] == "" || parts[3] == "" {
-		return "", "", invalid(field, "%q must be accounts/{account}/%s/{id}", name, kind)
+		return "", "", invalid("name", "%q must be accounts/{account}/%s/{id}", name, kind)
 	}
 	return parts[1], parts[3], nil
 }
@@ -35,7 +35,7 @@ func newName(account, kind, id, name string) (string, error) {
 	if !strings.Contains(name, "/") {
 		return name, nil
 	}
-	owner, own, err := childName("name", name, kind)
+	owner, own, err := childName(name, kind)
 	if err == nil && owner != account {
 		err = invalid("name", "%q does not lie under accounts/%s", name, account)
 	}
@@ -56,13 +56,13 @@ func accountOf(field, name string) (string, error) {
 func etagOf(revision int64) string { return strconv.FormatInt(revision, 10) }
 
 // parseEtag reads an etag; none is 0.
-func parseEtag(field, etag string) (int64, error) {
+func parseEtag(etag string) (int64, error) {
 	if etag == "" {
 		return 0, nil
 	}
 	revision, err := strconv.ParseInt(strings.Trim(etag, `"`), 10, 64)
 	if err != nil || revision <= 0 {
-		return 0, invalid(field, "%q is no etag of this server", etag)
+		return 0, invalid("etag", "%q is no etag of this server", etag)
 	}
 	return revision, nil
 }

@@ -50,7 +50,7 @@ func (s *policyService) ListPolicies(_ context.Context, r *usherv1.ListPoliciesR
 
 // GetPolicy returns one policy.
 func (s *policyService) GetPolicy(_ context.Context, r *usherv1.GetPolicyRequest) (*usherv1.GetPolicyResponse, error) {
-	account, id, err := childName("name", r.GetName(), "policies")
+	account, id, err := childName(r.GetName(), "policies")
 	if err != nil {
 		return nil, err
 	}
@@ -96,11 +96,11 @@ func (s *policyService) CreatePolicy(ctx context.Context, r *usherv1.CreatePolic
 
 // UpdatePolicy replaces a policy; its place stays, and its state unless given.
 func (s *policyService) UpdatePolicy(ctx context.Context, r *usherv1.UpdatePolicyRequest) (*usherv1.UpdatePolicyResponse, error) {
-	account, id, err := childName("name", r.GetPolicy().GetName(), "policies")
+	account, id, err := childName(r.GetPolicy().GetName(), "policies")
 	if err != nil {
 		return nil, err
 	}
-	etag, err := parseEtag("etag", r.GetPolicy().GetEtag())
+	etag, err := parseEtag(r.GetPolicy().GetEtag())
 	if err != nil {
 		return nil, err
 	}
@@ -170,10 +170,10 @@ type guarded interface {
 }
 
 func target(r guarded) (account, id string, etag int64, err error) {
-	if account, id, err = childName("name", r.GetName(), "policies"); err != nil {
+	if account, id, err = childName(r.GetName(), "policies"); err != nil {
 		return "", "", 0, err
 	}
-	etag, err = parseEtag("etag", r.GetEtag())
+	etag, err = parseEtag(r.GetEtag())
 	return account, id, etag, err
 }
 

@@ -3,6 +3,7 @@ package token_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"math/bits"
 	"strings"
 	"sync"
@@ -182,7 +183,7 @@ func TestSecretHasEnoughEntropy(t *testing.T) {
 }
 
 func reason(err error) string {
-	if e, ok := err.(*fault.Error); ok {
+	if e, ok := errors.AsType[*fault.Error](err); ok {
 		return e.Reason
 	}
 	return ""

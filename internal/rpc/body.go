@@ -54,7 +54,7 @@ func messageOf(v any) proto.Message {
 	if t == nil || t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Pointer {
 		return nil
 	}
-	m, _ := reflect.New(t.Elem().Elem()).Interface().(proto.Message)
+	m, _ := reflect.TypeAssert[proto.Message](reflect.New(t.Elem().Elem()))
 	return m
 }
 

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 )
@@ -50,8 +51,8 @@ func Phases(ctx context.Context, log *slog.Logger, phases ...Phase) error {
 	g := &group{log: log, ended: make(chan *result, 1)}
 	first := g.start(ctx, phases)
 	errs := []error{first.cause()}
-	for i := len(g.started) - 1; i >= 0; i-- {
-		errs = append(errs, g.started[i].stop(log, first)...)
+	for _, phase := range slices.Backward(g.started) {
+		errs = append(errs, phase.stop(log, first)...)
 	}
 	return errors.Join(errs...)
 }
