@@ -124,7 +124,7 @@ func (f *Features) addWord(field uint64, first int, name, word string) {
 		}
 		f.word = append(f.word, c)
 	}
-	h := mix(field, xxhash.Sum64(f.word))
+	h := mix(field^wordSalt, xxhash.Sum64(f.word))
 	for i := first; i < len(f.entries); i++ {
 		if f.entries[i].hash == h {
 			return
@@ -186,6 +186,7 @@ func (f *Features) label(i int) string {
 
 const (
 	numberSalt = 0x9ae16a3b2f90404f
+	wordSalt   = 0xd6e8feb86659fd93
 	crossSalt  = 0xc3a5c85c97cb3127
 	oddMul     = 0x9e3779b97f4a7c15
 )
