@@ -103,6 +103,38 @@ func TestSameExamplesGiveSameBytes(t *testing.T) {
 	}
 }
 
+// Memory is bounded by MaxCells whichever of features and arms come first.
+func TestTablesStayWithinTheirBounds(t *testing.T) {
+	for name, featuresFirst := range map[string]bool{"features first": true, "arms first": false} {
+		cfg := DefaultConfig()
+		cfg.MaxCells = 1 << 12
+		l, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ctx Features
+		for i := range 2000 {
+			feature, arm := i%1000, 0
+			if (i < 1000) != featuresFirst {
+				feature, arm = 0, i%1000
+			}
+			ctx.Reset()
+			ctx.AddString("feature", fmt.Sprint(feature))
+			e := Example{Context: &ctx, Arms: []Arm{{ID: fmt.Sprint(arm), Baseline: true}}, Reward: 1}
+			if err := l.Learn(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lin := &l.core.lin
+		if cells := lin.rows.len() * lin.stride; cells > cfg.MaxCells || len(lin.w) > cfg.MaxCells || len(l.core.good.w) > cfg.MaxCells {
+			t.Errorf("%s: %d rows x %d", name, lin.rows.len(), lin.stride)
+		}
+		if _, err := Decode(l.Snapshot("v").Encode()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestDecodeRefusesDamage(t *testing.T) {
 	data := taught(t, 50, "number").Snapshot("v").Encode()
 	flipped := bytes.Clone(data)

@@ -160,17 +160,31 @@ func (l *Learner) account(reward, predicted float64) {
 
 // admitArm gives an arm and its features columns, while there is room.
 func (l *Learner) admitArm(arm *Arm) {
-	cols := &l.core.lin.cols
-	cols.put(xxhash.Sum64String(arm.ID)^armSalt, l.cfg.MaxArms+builtInCols)
+	cols, limit := &l.core.lin.cols, l.columnLimit()
+	cols.put(xxhash.Sum64String(arm.ID)^armSalt, limit)
 	for i := range arm.Features.Len() {
-		cols.put(arm.Features.entries[i].hash, l.cfg.MaxArms+builtInCols)
+		cols.put(arm.Features.entries[i].hash, limit)
 	}
+}
+
+// columnLimit returns how many columns the rows there are leave memory for.
+func (l *Learner) columnLimit() int {
+	lin := &l.core.lin
+	stride := lin.stride
+	for stride*2*lin.rows.len() <= l.cfg.MaxCells && stride < l.cfg.MaxArms+builtInCols {
+		stride *= 2
+	}
+	return min(stride, l.cfg.MaxArms+builtInCols)
 }
 
 // admitContext gives new features rows, while there is room, and counts all.
 func (l *Learner) admitContext(ctx *Features) {
 	c := &l.core
-	limit := max(1, min(l.cfg.MaxFeatures, l.cfg.MaxCells/max(c.lin.stride, c.lin.cols.len())))
+	stride := c.lin.stride
+	for stride < c.lin.cols.len() {
+		stride *= 2 // as resize will
+	}
+	limit := max(1, min(l.cfg.MaxFeatures, l.cfg.MaxCells/stride))
 	grew := false
 	for i := range ctx.Len() {
 		e := &ctx.entries[i]
