@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"testing"
+	"time"
 )
 
 // world of the small slice: three intents, and one of three desks solves each.
@@ -91,14 +92,21 @@ func (s *site) play() {
 		}
 		return nil
 	})
-	after, last := s.converse(60)
-	if last.ModelVersion == "" {
-		s.t.Error("the last decision names no model")
-	}
 	// By chance a third is right; with exploration 0.2 a perfect model gets 87 %.
-	if after < 42 {
-		s.t.Errorf("solved %d of 300 before and %d of 60 with the model", before, after)
-	}
+	// Until there was a model nothing was explored, so it takes some refits.
+	var last answer
+	eventually(s.t, "decisions become better", func() (err error) {
+		var solved int
+		solved, last = s.converse(60)
+		if last.ModelVersion == "" {
+			s.t.Fatal("a decision names no model although one is live")
+		}
+		if solved < 45 {
+			pause(s.t.Context(), 500*time.Millisecond)
+			return fmt.Errorf("%d of 60 are solved, %d of 300 were before", solved, before)
+		}
+		return nil
+	})
 	s.ledger.settle(s.t, s.store, "default")
 	recount(s.t, s.store, "default")
 	s.explain(last.DecisionID)
@@ -132,6 +140,7 @@ func training() []string {
 // TestLoopEmbedded plays the loop on one process with everything inside; the
 // crash is that of the whole process.
 func TestLoopEmbedded(t *testing.T) {
+	t.Parallel()
 	args := append(free(t.TempDir()), training()...)
 	p := launch(t, args...)
 	token := p.ready.AdminToken

@@ -77,6 +77,7 @@ func (c *cluster) args(role string, more ...string) []string {
 // TestLoopOnRealEngines plays the loop with every role in a process of its own,
 // on Apache Kafka; the crash is that of the broker.
 func TestLoopOnRealEngines(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	decide := launch(t, c.args("decide")...)
 	ingest := launch(t, c.args("ingest")...)
@@ -103,6 +104,7 @@ func TestLoopOnRealEngines(t *testing.T) {
 // TestKillIngest kills an ingest role at random moments while another one shares
 // the work, so that partitions change hands all the time.
 func TestKillIngest(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	stays := launch(t, c.args("ingest")...)
 	args := c.args("ingest")

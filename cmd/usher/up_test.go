@@ -48,6 +48,7 @@ func (c *crowd) stop() {
 // TestKillUp kills the whole of usher up at random moments under load: what was
 // answered before is stored afterwards, once.
 func TestKillUp(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	args := free(dir)
 	p := launch(t, args...)
@@ -76,7 +77,8 @@ func TestKillUp(t *testing.T) {
 // TestKillWarehouse kills the ClickHouse child at random moments under load. The
 // parent starts it again; the API does not notice.
 func TestKillWarehouse(t *testing.T) {
-	p := launch(t, free(t.TempDir())...)
+	t.Parallel()
+	p := launch(t, append(free(t.TempDir()), "--set", "clickhouse.max_backoff=300ms")...)
 	l := newLedger()
 	crowd := newCrowd(t, l, p.client(p.ready.AdminToken), 3)
 	ch := func() string { return p.ready.ClickHouseHTTP }
@@ -113,6 +115,7 @@ func childOf(parent int) (int, error) {
 
 // TestEngineDiesWithItsParent kills the parent the hard way.
 func TestEngineDiesWithItsParent(t *testing.T) {
+	t.Parallel()
 	p := launch(t, free(t.TempDir())...)
 	child, err := childOf(p.cmd.Process.Pid)
 	if err != nil {
@@ -129,6 +132,7 @@ func TestEngineDiesWithItsParent(t *testing.T) {
 
 // TestStartIsRefusedWithReasons covers what a second person on the machine sees.
 func TestStartIsRefusedWithReasons(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := launch(t, free(dir)...)
 	second, err := tryLaunch(t, free(dir)...)
@@ -166,6 +170,7 @@ func TestStartIsRefusedWithReasons(t *testing.T) {
 // TestStopDrains sends SIGTERM under load: the exit is clean, and every promise
 // is stored after the next start.
 func TestStopDrains(t *testing.T) {
+	t.Parallel()
 	args := free(t.TempDir())
 	p := launch(t, args...)
 	token := p.ready.AdminToken

@@ -35,6 +35,7 @@ func (n *node) prepareEngines() error {
 	c.DataDir = n.path(storeFolder)
 	c.NativeAddr, c.HTTPAddr = n.cfg.ClickHouse.Addr, n.cfg.ClickHouse.HTTPAddr
 	c.LibraryPath, c.MemoryRatio = n.cfg.ClickHouse.Lib, n.cfg.ClickHouse.MemoryRatio
+	c.MaxBackoff = n.cfg.ClickHouse.MaxBackoff
 	server, err := embedded.New(c, embedded.Deps{Log: n.log, Registerer: n.reg})
 	if err != nil {
 		return fmt.Errorf("prepare the embedded warehouse: %w", err)

@@ -16,7 +16,7 @@ func eventTopics() []string {
 	return []string{event.TopicDecisions, event.TopicOutcomes, event.TopicSkills, event.TopicConfig}
 }
 
-// pipelinePhase moves events into the warehouse and keeps the roll-ups.
+// pipelinePhase moves events into the warehouse.
 func (n *node) pipelinePhase() run.Phase {
 	return run.Phase{Name: "pipeline", Drain: n.cfg.StopAfter, Parts: []run.Part{
 		late("pipeline", func(context.Context) (worker, error) {
@@ -43,10 +43,18 @@ func (n *node) source() pipeline.Source {
 	return n.engines.client.NewGroup(eventTopics()...)
 }
 
-// trainerPhase refits models. It may be cancelled at any time: what it does is
-// stored whole or not at all.
+// trainerPhase refits models and keeps the roll-ups. Both may be cancelled at any
+// time: what they do is stored whole or done again.
 func (n *node) trainerPhase() run.Phase {
-	return run.Phase{Name: "trainer", Parts: []run.Part{late("trainer", func(context.Context) (worker, error) {
+	rollUps := late("roll-ups", func(context.Context) (worker, error) {
+		r, err := clickhouse.NewRoller(n.engines.store, clickhouse.DefaultRollerConfig(),
+			clickhouse.RollerDeps{Log: n.log, Registerer: n.reg, Now: n.opts.Now})
+		if err != nil {
+			return worker{}, err
+		}
+		return worker{run: r.Run}, nil
+	})
+	fits := late("trainer", func(context.Context) (worker, error) {
 		rows := trainingStore{db: n.engines.store}
 		t, err := trainer.New(trainerConfig(n.cfg), trainer.Deps{
 			Directory: directory{store: n.state.store}, Rows: rows, Store: rows,
@@ -57,5 +65,6 @@ func (n *node) trainerPhase() run.Phase {
 			return worker{}, err
 		}
 		return worker{run: t.Run}, nil
-	})}}
+	})
+	return run.Phase{Name: "trainer", Drain: n.cfg.StopAfter, Parts: []run.Part{rollUps, fits}}
 }

@@ -74,4 +74,5 @@ var (
 	_ trainer.Directory = directory{}
 	_ trainer.Promoter  = promoter{}
 	_ trainer.Holder    = promoter{}
+	_ trainer.Holder    = promoter{}
 )

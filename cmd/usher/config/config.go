@@ -60,15 +60,16 @@ type Kafka struct {
 
 // ClickHouse is the warehouse.
 type ClickHouse struct {
-	Addr        string  `koanf:"addr" flag:"clickhouse-addr" doc:"address of the embedded engine's native protocol, host:port"`
-	HTTPAddr    string  `koanf:"http_addr" flag:"clickhouse-http-addr" doc:"address of the embedded engine's HTTP interface, host:port"`
-	DSN         string  `koanf:"dsn" flag:"clickhouse-dsn" secret:"true" doc:"a running server, clickhouse://user:password@host:9000/usher; empty uses the embedded engine"`
-	Lib         string  `koanf:"lib" flag:"clickhouse-lib" doc:"path of libchdb for the embedded engine; empty looks in deploy/engine and the cache folder"`
-	Cluster     string  `koanf:"cluster" doc:"cluster of a replicated installation; empty means one machine"`
-	EventDays   int     `koanf:"event_days" doc:"days to keep decisions, outcomes and dead letters, from the time they were stored"`
-	SkillDays   int     `koanf:"skill_days" doc:"days to keep reports of live skill state"`
-	RollupDays  int     `koanf:"rollup_days" doc:"days to keep roll-ups"`
-	MemoryRatio float64 `koanf:"memory_ratio" doc:"share of the machine's memory that the embedded engine may use, 0 to 1"`
+	Addr        string   `koanf:"addr" flag:"clickhouse-addr" doc:"address of the embedded engine's native protocol, host:port"`
+	HTTPAddr    string   `koanf:"http_addr" flag:"clickhouse-http-addr" doc:"address of the embedded engine's HTTP interface, host:port"`
+	DSN         string   `koanf:"dsn" flag:"clickhouse-dsn" secret:"true" doc:"a running server, clickhouse://user:password@host:9000/usher; empty uses the embedded engine"`
+	Lib         string   `koanf:"lib" flag:"clickhouse-lib" doc:"path of libchdb for the embedded engine; empty looks in deploy/engine and the cache folder"`
+	Cluster     string   `koanf:"cluster" doc:"cluster of a replicated installation; empty means one machine"`
+	EventDays   int      `koanf:"event_days" doc:"days to keep decisions, outcomes and dead letters, from the time they were stored"`
+	SkillDays   int      `koanf:"skill_days" doc:"days to keep reports of live skill state"`
+	RollupDays  int      `koanf:"rollup_days" doc:"days to keep roll-ups"`
+	MaxBackoff  Duration `koanf:"max_backoff" doc:"longest pause before an embedded engine that died is started again"`
+	MemoryRatio float64  `koanf:"memory_ratio" doc:"share of the machine's memory that the embedded engine may use, 0 to 1"`
 }
 
 // Pipeline is how events become rows.
@@ -103,7 +104,7 @@ func Default() Config {
 		GRPC:       GRPC{Addr: "127.0.0.1:9090"},
 		Admin:      Admin{Addr: "127.0.0.1:9091"},
 		Kafka:      Kafka{Addr: "127.0.0.1:9092", Partitions: 4},
-		ClickHouse: ClickHouse{Addr: "127.0.0.1:9000", HTTPAddr: "127.0.0.1:8123", EventDays: 400, SkillDays: 30, RollupDays: 1830, MemoryRatio: 0.4},
+		ClickHouse: ClickHouse{Addr: "127.0.0.1:9000", HTTPAddr: "127.0.0.1:8123", EventDays: 400, SkillDays: 30, RollupDays: 1830, MaxBackoff: 5 * time.Second, MemoryRatio: 0.4},
 		Pipeline:   Pipeline{BatchRows: 20_000, BatchAge: 200 * time.Millisecond, Group: "usher-ingest"},
 		Training: Training{
 			Check: time.Second, MinRows: 100, GrowthShare: 0.1, MaxAge: 30 * time.Second,
@@ -137,6 +138,7 @@ func (c *Config) Validate() error {
 		key   string
 		value Duration
 	}{
+		{"clickhouse.max_backoff", c.ClickHouse.MaxBackoff},
 		{"pipeline.batch_age", c.Pipeline.BatchAge},
 		{"training.check", c.Training.Check},
 		{"training.max_age", c.Training.MaxAge},
