@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"reflect"
 	"sort"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -80,13 +82,23 @@ func misfit(doc any, d protoreflect.MessageDescriptor, path string) (field, why 
 			f = d.Fields().ByTextName(key)
 		}
 		if f == nil {
-			return path + key, "unknown field"
+			return path + spell(key), "unknown field"
 		}
 		if field, why = misfitField(object[key], f, path+key); why != "" {
 			return field, why
 		}
 	}
 	return "", ""
+}
+
+// spell quotes a key that would not be legible in a path.
+func spell(key string) string {
+	for _, c := range key {
+		if !unicode.IsLetter(c) && !unicode.IsDigit(c) && c != '_' && c != '-' && c != '@' {
+			return strconv.Quote(key)
+		}
+	}
+	return cmp.Or(key, `""`)
 }
 
 // misfitKnown asks the codec about a type with a JSON form of its own.
