@@ -58,6 +58,10 @@ func Laws() []Law {
 			"what a package tells operators is seen in one place", metricsInOneFile,
 		},
 		{
+			"metrics-documented", "every metric is explained in docs/operations.md",
+			"who is woken at night knows what the number means", metricsDocumented,
+		},
+		{
 			"generated-code", "proto/gen is seen by codecs, servers, internal/rpc and cmd alone",
 			"the contract on the wire can grow without touching an engine", generatedCode,
 		},

@@ -174,3 +174,27 @@ func finishedWords(t *Tree) (found []Finding) {
 	}
 	return found
 }
+
+// metricName is the shape of the metrics' names.
+var metricName = regexp.MustCompile(`"(usher_[a-z0-9_]+)"`)
+
+// metricsDocumented wants every metric in the operators' handbook.
+func metricsDocumented(t *Tree) (found []Finding) {
+	const handbook = "docs/operations.md"
+	i := slices.IndexFunc(t.Texts, func(text Text) bool { return text.Path == handbook })
+	for _, text := range t.Texts {
+		if path.Base(text.Path) != "metrics.go" {
+			continue
+		}
+		n := 0
+		for line := range strings.Lines(text.Content) {
+			n++
+			for _, m := range metricName.FindAllStringSubmatch(line, -1) {
+				if i < 0 || !strings.Contains(t.Texts[i].Content, "`"+m[1]+"`") {
+					found = append(found, Finding{text.Path, n, fmt.Sprintf("%s does not explain %s: say what it tells an operator", handbook, m[1])})
+				}
+			}
+		}
+	}
+	return found
+}
