@@ -53,6 +53,7 @@ var homes = map[string][]string{
 	"github.com/go-faster/jx":                   {"pipeline/event"},
 	"github.com/cespare/xxhash":                 {"..."},
 	"golang.org/x/sync":                         {"..."},
+	"golang.org/x/term":                         {"cmd/..."},
 	"golang.org/x/sys":                          {"..."},
 	"golang.org/x/time":                         {"..."},
 	// Kits for tests: seen by test files and by packages whose name ends in test.
