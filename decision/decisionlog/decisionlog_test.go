@@ -76,7 +76,7 @@ func (k *kafka) values() []string {
 func config(dir string) decisionlog.Config {
 	c := decisionlog.DefaultConfig()
 	c.Dir, c.SegmentBytes, c.Batch = dir, 4096, 7
-	c.Linger, c.RetryFrom, c.RetryTo = 0, time.Millisecond, 5*time.Millisecond
+	c.Linger, c.RetryFrom, c.RetryTo, c.Drain = 0, time.Millisecond, 5*time.Millisecond, 2*time.Second
 	return c
 }
 
