@@ -32,8 +32,12 @@ func deadMessage(m *event.Message, l *event.DeadLetter) event.Message {
 		}
 	}
 	for _, h := range [...]struct{ key, value string }{
-		{headerReason, l.Reason}, {headerField, l.Field}, {headerDetail, l.Detail}, {headerTopic, l.Topic},
-		{headerPartition, strconv.Itoa(l.Partition)}, {headerOffset, strconv.FormatInt(l.Offset, 10)},
+		{headerReason, l.Reason},
+		{headerField, l.Field},
+		{headerDetail, l.Detail},
+		{headerTopic, l.Topic},
+		{headerPartition, strconv.Itoa(l.Partition)},
+		{headerOffset, strconv.FormatInt(l.Offset, 10)},
 		{headerTime, l.Time.UTC().Format(time.RFC3339Nano)},
 	} {
 		headers = append(headers, event.Header{Key: h.key, Value: []byte(h.value)})

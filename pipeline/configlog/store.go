@@ -69,9 +69,9 @@ func New(log Log, opts ...Option) *Store {
 // Run folds the log until ctx ends and then returns nil. Faults of the log are
 // retried for ever: the last good state stays readable meanwhile. Call it once.
 func (s *Store) Run(ctx context.Context) error {
-	end, err := s.endAtStart(ctx)
-	if err != nil {
-		return nil //nolint:nilerr // only the end of ctx stops the retries
+	end, ok := s.endAtStart(ctx)
+	if !ok {
+		return nil
 	}
 	f := &fold{store: s, state: newState(), end: end}
 	f.publishIfCaughtUp()
@@ -96,18 +96,19 @@ const (
 	maxRetry = 5 * time.Second
 )
 
-func (s *Store) endAtStart(ctx context.Context) (int64, error) {
+// endAtStart tries until ctx ends.
+func (s *Store) endAtStart(ctx context.Context) (end int64, ok bool) {
 	for wait := minRetry; ; wait = min(2*wait, maxRetry) {
 		end, err := s.log.End(ctx)
 		if err == nil {
-			return end, nil
+			return end, true
 		}
 		if ctx.Err() != nil {
-			return 0, ctx.Err()
+			return 0, false
 		}
 		s.lg.Warn("end of the config log cannot be read, retrying", "error", err)
 		if !sleep(ctx, wait) {
-			return 0, ctx.Err()
+			return 0, false
 		}
 	}
 }

@@ -21,8 +21,10 @@ func benchOutcome(b *testing.B, f Format) *Message {
 
 func benchDecision(b *testing.B, f Format) *Message {
 	b.Helper()
-	d := &Decision{ID: "0192f0c1-7a3b-7c4d-8e5f-aabbccddeeff", Account: "default", Time: time.Now().UTC(), Mode: "ON", DecidedBy: DecidedByModel,
-		Attributes: map[string]any{}}
+	d := &Decision{
+		ID: "0192f0c1-7a3b-7c4d-8e5f-aabbccddeeff", Account: "default", Time: time.Now().UTC(), Mode: "ON", DecidedBy: DecidedByModel,
+		Attributes: map[string]any{},
+	}
 	for i := range 10 {
 		d.Attributes[fmt.Sprintf("attribute_%d", i)] = fmt.Sprintf("value %d", i)
 		d.Candidates = append(d.Candidates, Candidate{

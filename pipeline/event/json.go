@@ -43,8 +43,7 @@ func jsonFault(data []byte, err error) *DecodeError {
 	if !json.Valid(data) {
 		return &DecodeError{Reason: ReasonMalformed, Detail: "not a JSON document: " + err.Error(), Cause: err}
 	}
-	var at *fieldError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*fieldError](err); ok {
 		return &DecodeError{Reason: ReasonField, Field: at.path, Detail: at.cause.Error(), Cause: err}
 	}
 	return &DecodeError{Reason: ReasonField, Detail: err.Error(), Cause: err}
@@ -71,8 +70,7 @@ func at(field string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var inner *fieldError
-	if errors.As(err, &inner) {
+	if inner, ok := errors.AsType[*fieldError](err); ok {
 		return &fieldError{field + "." + inner.path, inner.cause}
 	}
 	return &fieldError{field, err}

@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -32,9 +33,9 @@ func (m *Message) Header(name string) (string, bool) {
 
 // header costs no allocation; every message read asks it three times.
 func (m *Message) header(name string) ([]byte, bool) {
-	for i := len(m.Headers) - 1; i >= 0; i-- {
-		if m.Headers[i].Key == name {
-			return m.Headers[i].Value, true
+	for _, h := range slices.Backward(m.Headers) {
+		if h.Key == name {
+			return h.Value, true
 		}
 	}
 	return nil, false

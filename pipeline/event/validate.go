@@ -27,11 +27,22 @@ func (d *Decision) Validate() error {
 	c.id("account", d.Account)
 	c.time("time", d.Time)
 	for _, f := range [...]struct{ name, value string }{
-		{"request_id", d.RequestID}, {"conversation_id", d.ConversationID}, {"consumer_id", d.ConsumerID},
-		{"visitor_id", d.VisitorID}, {"session_id", d.SessionID}, {"channel", d.Channel}, {"intent", d.Intent},
-		{"policy", d.Policy}, {"model_version", d.ModelVersion}, {"objective", d.Objective},
-		{"baseline", d.Baseline}, {"policy_only", d.PolicyOnly}, {"model_only", d.ModelOnly},
-		{"drawn", d.Drawn}, {"chosen", d.Chosen}, {"no_match_reason", d.NoMatchReason},
+		{"request_id", d.RequestID},
+		{"conversation_id", d.ConversationID},
+		{"consumer_id", d.ConsumerID},
+		{"visitor_id", d.VisitorID},
+		{"session_id", d.SessionID},
+		{"channel", d.Channel},
+		{"intent", d.Intent},
+		{"policy", d.Policy},
+		{"model_version", d.ModelVersion},
+		{"objective", d.Objective},
+		{"baseline", d.Baseline},
+		{"policy_only", d.PolicyOnly},
+		{"model_only", d.ModelOnly},
+		{"drawn", d.Drawn},
+		{"chosen", d.Chosen},
+		{"no_match_reason", d.NoMatchReason},
 	} {
 		c.optionalID(f.name, f.value)
 	}

@@ -81,9 +81,15 @@ func (c Config) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"dial timeout", c.DialTimeout}, {"request timeout", c.RequestTimeout}, {"batch timeout", c.BatchTimeout},
-		{"heartbeat", c.Heartbeat}, {"session timeout", c.SessionTimeout}, {"rebalance timeout", c.RebalanceTimeout},
-		{"partition interval", c.PartitionInterval}, {"stall after", c.StallAfter}, {"lag interval", c.LagInterval},
+		{"dial timeout", c.DialTimeout},
+		{"request timeout", c.RequestTimeout},
+		{"batch timeout", c.BatchTimeout},
+		{"heartbeat", c.Heartbeat},
+		{"session timeout", c.SessionTimeout},
+		{"rebalance timeout", c.RebalanceTimeout},
+		{"partition interval", c.PartitionInterval},
+		{"stall after", c.StallAfter},
+		{"lag interval", c.LagInterval},
 	} {
 		if d.value <= 0 {
 			errs = append(errs, fmt.Errorf("kafka %s: must be positive", d.name))
