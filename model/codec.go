@@ -92,6 +92,14 @@ type writer struct{ b []byte }
 
 func (w *writer) u64(v uint64) { w.b = binary.LittleEndian.AppendUint64(w.b, v) }
 func (w *writer) count(n int)  { w.b = binary.AppendUvarint(w.b, uint64(n)) }
+func (w *writer) flag(on bool) {
+	if on {
+		w.count(1)
+	} else {
+		w.count(0)
+	}
+}
+
 func (w *writer) text(s string) {
 	w.count(len(s))
 	w.b = append(w.b, s...)
@@ -157,11 +165,10 @@ func (w *writer) success(s *success, l *linear) {
 
 func (w *writer) dense(d *dense) {
 	w.keys(d.dims.keys)
-	off := 0
-	if d.off {
-		off = 1
+	for _, category := range d.category {
+		w.flag(category)
 	}
-	w.count(off)
+	w.flag(d.off)
 	w.count(len(d.arms))
 	for i := range d.arms {
 		a := &d.arms[i]

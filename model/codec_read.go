@@ -128,12 +128,15 @@ func (r *reader) success(s *success, l *linear) {
 
 func (r *reader) dense(d *dense, cols int) {
 	d.dims = r.keys(maxDims)
+	for range d.dims.len() {
+		d.category = append(d.category, r.count(1) == 1)
+	}
 	d.off = r.count(1) == 1
-	d.layout()
+	d.layout(0)
 	width, n := denseWidth(d.dims.len()), r.count(cols)
 	for i := 0; i < n && r.err == nil; i++ {
 		size := r.count(width)
-		r.check(size == 0 || size == width && d.fits(size), "size")
+		r.check(size <= width && d.fits(size), "size")
 		r.check(size*(size+3)/2*4 <= len(r.b), "length")
 		if r.err != nil {
 			return

@@ -50,6 +50,9 @@ func describe(ctx *Features, i int, kinds []string) {
 		ctx.AddNumber("wait", float64(i%50)*3)
 		ctx.AddNumber("balance", -float64(i%11))
 	}
+	if contains(kinds, "many") {
+		ctx.AddString("caller", fmt.Sprint(i%60)) // too many values for the dense family
+	}
 	if contains(kinds, "numbers") {
 		for k := range 40 {
 			ctx.AddNumber(fmt.Sprint("n", k), float64((i*k)%13))
@@ -58,7 +61,7 @@ func describe(ctx *Features, i int, kinds []string) {
 	ctx.Cross("channel", "text")
 }
 
-var taughtKinds = [][]string{{}, {"number"}, {"numbers"}, {"baseline"}, {"baseline", "number"}}
+var taughtKinds = [][]string{{}, {"many"}, {"many", "number"}, {"number"}, {"numbers"}, {"baseline"}, {"baseline", "number"}}
 
 func TestArtifactKeepsEveryScore(t *testing.T) {
 	for _, kinds := range taughtKinds {

@@ -2,15 +2,19 @@ package model
 
 import "math"
 
-// dense is the family for numbers: per arm a ridge regression with the full
-// inverse covariance, on the numbers and either all their products (when they
-// are few) or random cosines of them (when they are many), so that arms may
-// depend on the numbers in curves. It takes part in decisions without a baseline.
+// dense is the family for a few well-known quantities: per arm a ridge
+// regression with the full inverse covariance, on numbers and on categories that
+// have few values, and on either all products of those (when they are few) or
+// random cosines of them (when they are many), so that arms may depend on them
+// in curves and combinations. It takes part in decisions without a baseline.
 type dense struct {
-	dims   index // number features, by hash
-	arms   []denseArm
-	cosine []float64 // numCosines rows of dims+1 cells: phase and directions
-	off    bool      // outgrew its memory
+	dims     index  // features in use, by hash
+	category []bool // by dim
+	arms     []denseArm
+	cosine   []float64 // numCosines rows of dims+1 cells: phase and directions
+	off      bool      // outgrew its memory
+	plain    bool      // categories have too many values: numbers only
+	rows     int       // examples seen, until the dims are settled
 }
 
 // denseArm holds one arm's statistics; d is 0 until its first example.
@@ -21,16 +25,18 @@ type denseArm struct {
 }
 
 const (
-	maxDims      = 128     // numbers in use
-	maxWidth     = 192     // widest expansion by products
-	numCosines   = 128     // else this many cosines are added
-	maxDenseSize = 1 << 22 // cells of all inverses together: 32 MB
-	productScale = 0.7
-	cosineScale  = 0.25
-	cosineWidth  = 1.5
+	maxDims       = 128     // features in use
+	maxCategories = 32      // of which categories
+	settleRows    = 256     // examples after which no more features are taken in
+	maxWidth      = 192     // widest expansion by products
+	numCosines    = 128     // else this many cosines are added
+	maxDenseSize  = 1 << 22 // cells of all inverses together: 32 MB
+	productScale  = 0.7
+	cosineScale   = 0.25
+	cosineWidth   = 1.5
 )
 
-// width returns the length of the expansion of n numbers.
+// denseWidth returns the length of the expansion of n features.
 func denseWidth(n int) int {
 	if w := 1 + n + n*(n+1)/2; w <= maxWidth {
 		return w
@@ -38,14 +44,61 @@ func denseWidth(n int) int {
 	return 1 + n + numCosines
 }
 
-// layout prepares for the current number of dims; earlier statistics belong to
-// another layout and are dropped.
-func (d *dense) layout() {
+// admit takes in the features of an early example.
+func (d *dense) admit(ctx *Features) {
+	if d.rows >= settleRows {
+		return
+	}
+	d.rows++
+	before, categories := d.dims.len(), 0
+	for _, c := range d.category {
+		if c {
+			categories++
+		}
+	}
+	for i := range ctx.Len() {
+		e := &ctx.entries[i]
+		if !e.dense() || d.plain && e.kind == kindCategory || d.dims.find(e.hash) >= 0 {
+			continue
+		}
+		if e.kind == kindCategory {
+			if categories++; categories > maxCategories {
+				d.dropCategories()
+				d.admit(ctx)
+				return
+			}
+		}
+		if d.dims.put(e.hash, maxDims) >= 0 {
+			d.category = append(d.category, e.kind == kindCategory)
+		}
+	}
+	if d.dims.len() > before {
+		d.layout(before)
+	}
+}
+
+// dropCategories starts again with numbers alone.
+func (d *dense) dropCategories() {
+	var numbers index
+	for i, key := range d.dims.keys {
+		if !d.category[i] {
+			numbers.put(key, maxDims)
+		}
+	}
+	*d = dense{dims: numbers, category: make([]bool, numbers.len()), plain: true, rows: d.rows}
+	d.layout(0)
+}
+
+// layout prepares for the current number of dims after there were before. New
+// products come last, so that statistics carry over; those on other cosines are
+// dropped.
+func (d *dense) layout(before int) {
 	n := d.dims.len()
-	clear(d.arms)
-	d.cosine = nil
 	if 1+n+n*(n+1)/2 <= maxWidth {
 		return
+	}
+	if n > before {
+		clear(d.arms)
 	}
 	d.cosine = make([]float64, 0, numCosines*(n+1))
 	for k := range numCosines {
@@ -64,66 +117,67 @@ func gauss(k, i uint64) float64 {
 	return math.Sqrt(-2*math.Log(u)) * math.Cos(2*math.Pi*v)
 }
 
-// expand appends the expansion of the scaled numbers raw (NaN where missing) to x.
+// expand appends the expansion of the values raw to x.
 func (d *dense) expand(x, raw []float64) []float64 {
 	x = append(x, 1)
-	for _, v := range raw {
-		if math.IsNaN(v) {
-			v = 0
-		}
-		x = append(x, v)
-	}
 	if d.cosine == nil {
-		for i := range raw {
-			for j := i; j < len(raw); j++ {
-				x = append(x, productScale*centred(raw[i])*centred(raw[j]))
+		for j, v := range raw {
+			x = append(x, zeroed(v))
+			for i := range j + 1 {
+				x = append(x, productScale*d.centred(i, raw[i])*d.centred(j, v))
 			}
 		}
 		return x
+	}
+	for _, v := range raw {
+		x = append(x, zeroed(v))
 	}
 	for k := range numCosines {
 		row := d.cosine[k*(len(raw)+1):][:len(raw)+1]
 		z := row[0]
 		for i, v := range raw {
-			z += row[i+1] * centred(v)
+			z += row[i+1] * d.centred(i, v)
 		}
 		x = append(x, cosineScale*math.Cos(z))
 	}
 	return x
 }
 
-// centred moves 0..1 to -1..1; a missing number sits in the middle.
-func centred(v float64) float64 {
+func zeroed(v float64) float64 {
 	if math.IsNaN(v) {
 		return 0
 	}
-	return 2*v - 1
+	return v
+}
+
+// centred moves a number from 0..1 to -1..1, a missing one to the middle, and
+// leaves a category as it is.
+func (d *dense) centred(dim int, v float64) float64 {
+	switch {
+	case d.category[dim]:
+		return v
+	case math.IsNaN(v):
+		return 0
+	default:
+		return 2*v - 1
+	}
 }
 
 // predict returns the arm's expected reward and its leverage: the variance of
 // the prediction in units of the noise. Without data these are 0 and |x|^2.
 func (a *denseArm) predict(x []float64) (mean, leverage float64) {
-	if a.d != len(x) {
-		return 0, dot(x, x)
-	}
-	for i, v := range x {
+	known, fresh := x[:min(a.d, len(x))], x[min(a.d, len(x)):]
+	for i, v := range known {
 		if v != 0 {
-			leverage += v * dot(a.inv[i*a.d:(i+1)*a.d], x)
+			leverage += v * dot(a.inv[i*a.d:(i+1)*a.d], known)
 		}
 	}
-	return dot(a.theta, x), max(leverage, 0)
+	return dot(a.theta, known), max(leverage, 0) + dot(fresh, fresh)
 }
 
 // update adds one example by a rank-one change of the inverse. work has len(x).
 func (a *denseArm) update(x, work []float64, reward, weight float64) {
-	if a.d != len(x) {
-		a.d = len(x)
-		a.inv = make([]float64, a.d*a.d)
-		a.theta = make([]float64, a.d)
-		for i := range a.d {
-			a.inv[i*a.d+i] = 1
-		}
-	}
+	a.widen(len(x))
 	leverage := 0.0
 	for i := range work {
 		work[i] = dot(a.inv[i*a.d:(i+1)*a.d], x)
@@ -141,6 +195,22 @@ func (a *denseArm) update(x, work []float64, reward, weight float64) {
 	}
 }
 
+// widen makes room for d values; the new ones start from the prior.
+func (a *denseArm) widen(d int) {
+	if a.d >= d {
+		return
+	}
+	inv, theta := make([]float64, d*d), make([]float64, d)
+	for i := range d {
+		inv[i*d+i] = 1
+	}
+	for i := range a.d {
+		copy(inv[i*d:], a.inv[i*a.d:(i+1)*a.d])
+	}
+	copy(theta, a.theta)
+	*a = denseArm{d: d, inv: inv, theta: theta}
+}
+
 // fits reports whether one more arm of width w stays within the memory bound.
 func (d *dense) fits(w int) bool {
 	used := 0
@@ -151,7 +221,10 @@ func (d *dense) fits(w int) bool {
 }
 
 func (d *dense) clone() dense {
-	c := dense{dims: d.dims.clone(), cosine: d.cosine, off: d.off, arms: make([]denseArm, len(d.arms))}
+	c := dense{
+		dims: d.dims.clone(), category: append([]bool(nil), d.category...), cosine: d.cosine, off: d.off,
+		arms: make([]denseArm, len(d.arms)),
+	}
 	for i := range d.arms {
 		a := &d.arms[i]
 		c.arms[i] = denseArm{d: a.d, inv: rounded(a.inv), theta: rounded(a.theta)}

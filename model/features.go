@@ -26,7 +26,7 @@ type entry struct {
 	field uint64
 	value float32
 	kind  fieldKind
-	twin  bool // a number that is present as a category as well
+	twin  bool // present both as a number and as a category
 	name  string
 	text  string
 	other int32 // index of the crossed entry when kind is kindCross
@@ -89,10 +89,10 @@ func (f *Features) AddNumber(name string, v float64) {
 func (f *Features) AddCode(name, text string, v float64) {
 	n := len(f.entries)
 	f.AddNumber(name, v)
-	if n < len(f.entries) {
-		f.entries[n].twin = f.entries[n].kind == kindNumber
-	}
 	f.AddString(name, text)
+	for i := n; i < len(f.entries); i++ {
+		f.entries[i].twin = true
+	}
 }
 
 // AddText lower-cases text, splits it into runs of [a-z0-9'] and adds one
@@ -154,6 +154,12 @@ func (f *Features) Cross(a, b string) {
 			})
 		}
 	}
+}
+
+// dense reports whether the dense family may use the feature: numbers, and
+// categories that are not codes.
+func (e *entry) dense() bool {
+	return e.kind == kindNumber || e.kind == kindCategory && !e.twin
 }
 
 // armValue returns the value of an arm's feature, numbers cut to -1..1.

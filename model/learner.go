@@ -72,7 +72,8 @@ func (l *Learner) Learn(e Example) error {
 	c.findRows(&l.scratch, e.Context)
 	d := decision{base: baselineOf(e.Arms), chosen: e.Chosen}
 	predicted := l.learnSparse(&e, d)
-	if d.base < 0 && c.dense.dims.len() > 0 && !c.dense.off {
+	if d.base < 0 && !c.dense.off {
+		c.dense.admit(e.Context)
 		predicted = l.learnDense(&e, predicted)
 	}
 	if d.base < 0 {
@@ -125,15 +126,15 @@ func (l *Learner) learnSparse(e *Example, d decision) float64 {
 func (l *Learner) learnDense(e *Example, sparse float64) float64 {
 	c, s := &l.core, &l.scratch
 	at := c.armColumn(&e.Arms[e.Chosen])
-	if at < 0 {
+	if at < 0 || c.dense.dims.len() == 0 {
 		return sparse
 	}
-	c.findNumbers(s, e.Context)
+	c.findDims(s, e.Context)
 	for len(c.dense.arms) <= int(at) {
 		c.dense.arms = append(c.dense.arms, denseArm{})
 	}
 	a := &c.dense.arms[at]
-	if a.d == 0 && !c.dense.fits(len(s.x)) {
+	if a.d < len(s.x) && !c.dense.fits(len(s.x)) {
 		c.dense = dense{off: true}
 		return sparse
 	}
@@ -185,7 +186,6 @@ func (l *Learner) admitContext(ctx *Features) {
 		stride *= 2 // as resize will
 	}
 	limit := max(1, min(l.cfg.MaxFeatures, l.cfg.MaxCells/stride))
-	grew := false
 	for i := range ctx.Len() {
 		e := &ctx.entries[i]
 		before := c.lin.rows.len()
@@ -198,12 +198,6 @@ func (l *Learner) admitContext(ctx *Features) {
 			l.noteField(mix(e.field, uint64(e.kind)))
 		}
 		c.scale.observe(at, e)
-		if e.kind == kindNumber && !c.dense.off && c.dense.dims.find(e.hash) < 0 {
-			grew = c.dense.dims.put(e.hash, maxDims) >= 0 || grew
-		}
-	}
-	if grew {
-		c.dense.layout()
 	}
 }
 

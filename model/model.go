@@ -62,7 +62,7 @@ func (c *core) score(s *Scratch, ctx *Features, arms []Arm, out []Score) {
 	c.findRows(s, ctx)
 	useDense := base < 0 && c.useDense()
 	if useDense {
-		c.findNumbers(s, ctx)
+		c.findDims(s, ctx)
 	}
 	d := decision{base: base}
 	if base >= 0 {
@@ -180,8 +180,8 @@ func (c *core) findRows(s *Scratch, ctx *Features) {
 	var norm float32
 	for i := range ctx.Len() {
 		e := &ctx.entries[i]
-		if e.twin {
-			continue
+		if e.twin && e.kind == kindNumber {
+			continue // its category says more, one weight per value
 		}
 		at := c.lin.rows.find(e.hash)
 		if at < 0 || c.scale.count[at] == 0 {
@@ -202,19 +202,29 @@ func (c *core) findRows(s *Scratch, ctx *Features) {
 	}
 }
 
-// findNumbers expands the context's numbers for the dense family into s.x.
-func (c *core) findNumbers(s *Scratch, ctx *Features) {
+// findDims expands the context for the dense family into s.x. A number that is
+// missing is NaN, a category that is absent 0.
+func (c *core) findDims(s *Scratch, ctx *Features) {
 	s.raw = s.raw[:0]
-	for range c.dense.dims.len() {
-		s.raw = append(s.raw, math.NaN())
+	for _, category := range c.dense.category {
+		if category {
+			s.raw = append(s.raw, 0)
+		} else {
+			s.raw = append(s.raw, math.NaN())
+		}
 	}
 	for i := range ctx.Len() {
 		e := &ctx.entries[i]
-		if e.kind != kindNumber {
+		if !e.dense() {
 			continue
 		}
-		dim, at := c.dense.dims.find(e.hash), c.lin.rows.find(e.hash)
-		if dim >= 0 && at >= 0 {
+		dim := c.dense.dims.find(e.hash)
+		if dim < 0 {
+			continue
+		}
+		if e.kind == kindCategory {
+			s.raw[dim] = 1
+		} else if at := c.lin.rows.find(e.hash); at >= 0 {
 			s.raw[dim] = float64(c.scale.apply(at, e.value))
 		}
 	}

@@ -78,6 +78,31 @@ func TestBanditOnNumbersStaysUnderTheReferences(t *testing.T) {
 	}
 }
 
+// Business tables mix numbers and categories, and the right answer hangs on both
+// together: nothing that adds up one feature at a time can tell it.
+func TestBanditLearnsCombinations(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("right,segment,wait,balance,channel\n")
+	for i := range 4000 {
+		segment, wait, balance := i*7%5, float64(i*37%401)/10, float64(i*53%607)-300
+		arm := segment
+		if wait > 20 {
+			arm++
+		}
+		if balance > 0 {
+			arm += 2
+		}
+		fmt.Fprintf(&b, "arm%d,s%d,%g,%g.5,c%d\n", arm%6, segment, wait, balance, i%2)
+	}
+	res, err := RunBandit(readTable(t, writeFile(t, "c.csv", b.String(), false)), BanditConfig{Label: "right", Seed: 1}, fixedClock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Error > 0.25 {
+		t.Errorf("error %.3f", res.Error)
+	}
+}
+
 func TestBanditIsReproducible(t *testing.T) {
 	table := readTable(t, "testdata/multiclass/vehicle.csv.gz")
 	run := func(seed uint64) float64 {
