@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"strings"
@@ -148,9 +149,36 @@ func TestFrozenMember(t *testing.T) {
 	})
 }
 
-// consumerProcess is a member of the group that stores into its parent's ledger.
+// TestKilledConsumer kills a consumer process with SIGKILL, again and again, at
+// random moments of a stream, while the sink fails now and then.
+func TestKilledConsumer(t *testing.T) {
+	b := startEmbedded(t)
+	client := newClient(t, b.Addr())
+	must(t, client.EnsureTopics(t.Context(), kafka.Topics(2)))
+	writer := newWriter(t, client)
+	l := newLedger(true)
+	sink := l.serve(t)
+	p := &producer{topic: event.TopicOutcomes, pub: writer, written: map[string]int{}}
+	rng := rand.New(rand.NewPCG(3, 4))
+	const kills = 12
+	for range kills {
+		victim, _ := play(t, playConsumer+"="+b.Addr()+","+sink+",sole")
+		killed := make(chan struct{})
+		after := 50*time.Millisecond + time.Duration(rng.Int64N(int64(300*time.Millisecond)))
+		time.AfterFunc(after, func() { victim.kill(); close(killed) })
+		p.write(t.Context(), t, 5, 30)
+		<-killed
+	}
+	defer consume(t, client.NewSole(event.TopicOutcomes), l, writer)()
+	l.await(t, kills*150, time.Minute)
+	l.check(t, p.written)
+}
+
+// consumerProcess stores into its parent's ledger, as a member of the group or
+// alone.
 func consumerProcess(v string) int {
 	addr, sink, _ := strings.Cut(v, ",")
+	sink, alone := strings.CutSuffix(sink, ",sole")
 	cfg := kafka.DefaultConfig()
 	cfg.Brokers, cfg.SessionTimeout, cfg.Heartbeat = []string{addr}, 6*time.Second, 500*time.Millisecond
 	client, err := kafka.NewClient(cfg, slog.New(slog.DiscardHandler), nil)
@@ -158,8 +186,12 @@ func consumerProcess(v string) int {
 		fmt.Println("error:", err)
 		return 1
 	}
+	var source pipeline.Source = client.NewGroup(event.TopicOutcomes)
+	if alone {
+		source = client.NewSole(event.TopicOutcomes)
+	}
 	c, err := pipeline.New(consumerConfig(), pipeline.Deps{
-		Source: client.NewGroup(event.TopicOutcomes), Sink: remoteSink(sink), DeadLetters: client.NewWriter(),
+		Source: source, Sink: remoteSink(sink), DeadLetters: client.NewWriter(),
 	})
 	if err != nil {
 		fmt.Println("error:", err)
