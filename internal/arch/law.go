@@ -114,6 +114,10 @@ func Laws() []Law {
 			"green means that everything ran", noSkippedTests,
 		},
 		{
+			"links-lead", "every relative link of a page leads to a file or folder of the repository",
+			"a reader never ends at a missing page", linksLead,
+		},
+		{
 			"finished-words", "no words of unfinished work, no path of one machine, no package registry's host",
 			"what is in the tree is done and works anywhere", finishedWords,
 		},

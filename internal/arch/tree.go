@@ -17,6 +17,7 @@ type Tree struct {
 	Module   string              // module path, from go.mod
 	Packages map[string]*Package // by folder relative to the root, "." for the root
 	Texts    []Text              // every text file a law reads word by word, Go included
+	Paths    map[string]bool     // every file and folder walked
 	fset     *token.FileSet
 }
 
@@ -62,11 +63,12 @@ func Load(fsys fs.FS) (*Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read module file: %w", err)
 	}
-	t := &Tree{Packages: map[string]*Package{}, fset: token.NewFileSet()}
+	t := &Tree{Packages: map[string]*Package{}, Paths: map[string]bool{}, fset: token.NewFileSet()}
 	if t.Module = modulePath(string(mod)); t.Module == "" {
 		return nil, fmt.Errorf("read module file: no module line")
 	}
 	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		t.Paths[name] = true
 		switch {
 		case err != nil:
 			return err

@@ -198,3 +198,25 @@ func metricsDocumented(t *Tree) (found []Finding) {
 	}
 	return found
 }
+
+// link is a Markdown link to a place of this repository.
+var link = regexp.MustCompile(`\]\(([^)#:\s]+)(?:#[^)]*)?\)`)
+
+// linksLead wants every relative link of a page to name something that is there.
+func linksLead(t *Tree) (found []Finding) {
+	for _, text := range t.Texts {
+		if !strings.HasSuffix(text.Path, ".md") {
+			continue
+		}
+		n := 0
+		for line := range strings.Lines(text.Content) {
+			n++
+			for _, m := range link.FindAllStringSubmatch(line, -1) {
+				if to := path.Join(path.Dir(text.Path), m[1]); !t.Paths[to] {
+					found = append(found, Finding{text.Path, n, fmt.Sprintf("links to %s, which is not there: mend the link or write the page", to)})
+				}
+			}
+		}
+	}
+	return found
+}

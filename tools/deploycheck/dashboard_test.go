@@ -174,18 +174,11 @@ func warehouse(t *testing.T) func(sql string) (string, error) {
 	go func() { _, _ = io.Copy(io.Discard, out) }()
 	secret := strings.TrimSpace(read(t, filepath.Join(data, "clickhouse", "usher_reader.password")))
 	door := url.URL{Scheme: "http", Host: ready.HTTP}
-	return func(sql string) (string, error) { return query(t, &door, secret, sql) }
+	return func(sql string) (string, error) { return queryAs(t, &door, "usher_reader", secret, sql) }
 }
 
-func query(t *testing.T, door *url.URL, secret, sql string) (string, error) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, door.String(), strings.NewReader(sql))
-	if err != nil {
-		return "", err
-	}
-	// The user that Grafana is: it may read and nothing else.
-	req.Header.Set("X-ClickHouse-User", "usher_reader")
-	req.Header.Set("X-ClickHouse-Key", secret)
+// send returns the answer to a query, and an error when the engine refused it.
+func send(req *http.Request) (string, error) {
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return "", err
