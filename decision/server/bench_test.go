@@ -2,12 +2,15 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 	"testing"
 
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
@@ -71,15 +74,38 @@ func BenchmarkNextActionsREST(b *testing.B) {
 	})
 }
 
-// BenchmarkHealthGRPC is the floor: a call that does nothing, same client, same
-// server, same machine.
-func BenchmarkHealthGRPC(b *testing.B) {
+// echo answers every question alike: the floor under BenchmarkNextActionsGRPC.
+type echo struct {
+	usherv1.UnimplementedDecisionServiceServer
+	answer *usherv1.NextActionsResponse
+}
+
+func (e *echo) NextActions(context.Context, *usherv1.NextActionsRequest) (*usherv1.NextActionsResponse, error) {
+	return e.answer, nil
+}
+
+// BenchmarkEchoGRPC asks the same question of a stock gRPC server that answers
+// the same answer and does nothing else: same client, same machine.
+func BenchmarkEchoGRPC(b *testing.B) {
 	f := start(b)
-	client := healthpb.NewHealthClient(f.conn)
+	r, _ := question(b)
+	ctx := as(b, f.admin)
+	answer, err := usherv1.NewDecisionServiceClient(f.conn).NextActions(ctx, r)
+	must(b, err)
+	stock := grpc.NewServer()
+	usherv1.RegisterDecisionServiceServer(stock, &echo{answer: answer})
+	l := listen(b)
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = stock.Serve(l) })
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	must(b, err)
+	client := usherv1.NewDecisionServiceClient(conn)
+	b.Cleanup(func() { _ = conn.Close(); stock.Stop(); serving.Wait() })
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
-			if _, err := client.Check(b.Context(), &healthpb.HealthCheckRequest{}); err != nil {
+			if _, err := client.NextActions(ctx, r); err != nil {
 				b.Error(err)
 			}
 		}
