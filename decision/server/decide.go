@@ -106,12 +106,15 @@ func mapOf(s *structpb.Struct) map[string]any {
 }
 
 // retryID names the decision after everything that made it: the request as the
-// caller sent it, and the policies, model and mode that answered. A retry under
-// the same ones is the same decision, on every replica; the same request id with
-// another question or another answer is another decision. It is a UUID of
-// version 8.
+// caller sent it (explain and dry_run ask for no other answer), and the policies,
+// model and mode that answered. A retry under the same ones is the same decision,
+// on every replica; the same request id with another question or another answer
+// is another decision. It is a UUID of version 8.
 func retryID(r *usherv1.NextActionsRequest, d *event.Decision) string {
+	explain, dry := r.GetExplain(), r.GetDryRun()
+	r.Explain, r.DryRun = false, false
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
+	r.Explain, r.DryRun = explain, dry
 	if err != nil {
 		return d.ID
 	}

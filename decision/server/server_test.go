@@ -279,6 +279,13 @@ func TestRetryIsOneDecision(t *testing.T) {
 			t.Fatalf("a retry answers %v, not %v", again, first)
 		}
 	}
+	explained := request()
+	explained.Explain = true
+	why, err := client.NextActions(as(t, f.admin), explained)
+	must(t, err)
+	if why.GetDecisionId() != first.GetDecisionId() || why.GetExplanation().GetDecisionId() != first.GetDecisionId() {
+		t.Errorf("asking why makes another decision: %v", why)
+	}
 	other := request()
 	other.Candidates = other.Candidates[1:]
 	different, err := client.NextActions(as(t, f.admin), other)

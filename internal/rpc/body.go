@@ -44,6 +44,12 @@ func splitBodyError(text string) (field, problem string) {
 	if len(parts) == 3 {
 		return parts[1], parts[2]
 	}
+	// A query parameter: parsing field "page_size": strconv.ParseInt: ...
+	if _, rest, ok := strings.Cut(text, `parsing field "`); ok {
+		if field, _, ok := strings.Cut(rest, `"`); ok {
+			return field, "has a value that cannot be read"
+		}
+	}
 	return "request", text
 }
 

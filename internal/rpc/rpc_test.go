@@ -344,6 +344,10 @@ func TestBodiesThatCannotBeRead(t *testing.T) {
 			t.Errorf("%s = %d %s, want %q", body, a.code, a.text, want)
 		}
 	}
+	a := f.rest(t, "GET", "/v1/accounts/a/policies?page_size=many", "good", "")
+	if a.code != 400 || !strings.Contains(a.Msg, "page_size: has a value that cannot be read") {
+		t.Errorf("a query that cannot be read = %d %s", a.code, a.text)
+	}
 	big := `{"label":"` + strings.Repeat("x", 2000) + `"}`
 	if a := f.rest(t, "POST", "/v1/accounts/a/outcomes", "good", big); a.code != 413 || !strings.Contains(a.Msg, "2000 bytes") {
 		t.Errorf("a large body = %d %s", a.code, a.text)
