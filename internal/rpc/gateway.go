@@ -76,7 +76,7 @@ func (s *Server) screen(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := s.guard.authenticate(r.Header.Get("Authorization")); err != nil {
 			err = s.guard.status(r.Method+" "+r.URL.Path, err)
-			s.guard.metrics.calls.WithLabelValues("", doorHTTP, status.Code(err).String()).Inc()
+			s.guard.metrics.calls.WithLabelValues("", doorHTTP, codeName(err)).Inc()
 			writeStatus(w, runtime.HTTPStatusFromCode(status.Code(err)), status.Convert(err))
 			return
 		}

@@ -295,15 +295,21 @@ func TestBothDoorsObeyTheSameGuard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doors := map[string]float64{}
+	doors, byCode := map[string]float64{}, map[string]float64{}
 	for _, fam := range families {
 		for _, m := range fam.GetMetric() {
 			for _, l := range m.GetLabel() {
 				if fam.GetName() == "usher_rpc_calls_total" && l.GetName() == "door" {
 					doors[l.GetValue()] += m.GetCounter().GetValue()
 				}
+				if fam.GetName() == "usher_rpc_calls_total" && l.GetName() == "code" {
+					byCode[l.GetValue()] += m.GetCounter().GetValue()
+				}
 			}
 		}
+	}
+	if byCode["PERMISSION_DENIED"] != 4 || byCode["INTERNAL"] != 4 || byCode["OK"] != 4 {
+		t.Errorf("calls by code = %v", byCode)
 	}
 	if doors["grpc"] != 8 || doors["http"] != 8 {
 		t.Errorf("calls by door = %v, want 8 each", doors)
