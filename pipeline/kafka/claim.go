@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/segmentio/kafka-go"
-
 	"github.com/usherhq/usher/pipeline"
 	"github.com/usherhq/usher/pipeline/event"
 )
@@ -94,28 +92,6 @@ func (c *claim) Open(ctx context.Context, next int64) (pipeline.Cursor, error) {
 	return cur, nil
 }
 
-// reader opens the library's reader of one partition, without a group.
-func (c *Client) reader(topic string, partition int, next int64) (*kafka.Reader, error) {
-	cfg := kafka.ReaderConfig{
-		Brokers: c.cfg.Brokers, Topic: topic, Partition: partition, Dialer: c.dialer,
-		QueueCapacity: c.cfg.QueueMessages, MinBytes: 1, MaxBytes: c.cfg.MaxFetchBytes,
-		// Traps: 10 s by default each. Closing a reader waits for the fetch that is
-		// under way, so this bounds how long a partition takes to be let go.
-		MaxWait: 500 * time.Millisecond, ReadBatchTimeout: 5 * time.Second,
-		ReadLagInterval: -1, ReadBackoffMin: 20 * time.Millisecond, ReadBackoffMax: time.Second,
-		StartOffset: kafka.FirstOffset, IsolationLevel: kafka.ReadCommitted,
-		ErrorLogger: c.errorLog(),
-	}
-	if err := cfg.Validate(); err != nil { // Trap: NewReader panics on what Validate refuses
-		return nil, fmt.Errorf("open %s/%d: %w", topic, partition, err)
-	}
-	r := kafka.NewReader(cfg)
-	if err := r.SetOffset(next); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s/%d at %d: %w", topic, partition, next, err), r.Close())
-	}
-	return r, nil
-}
-
 // cursor reads one partition and rebuilds its reader when that falls asleep.
 //
 // Trap: after a broker restart the library's reader may give nothing for ever
@@ -124,7 +100,7 @@ type cursor struct {
 	claim *claim
 
 	mu     sync.Mutex // guards reader against the watch
-	reader *kafka.Reader
+	reader *partitionReader
 
 	next        atomic.Int64 // offset wanted next
 	lastMessage atomic.Int64 // unix nanoseconds
@@ -171,7 +147,7 @@ func (c *cursor) Close() error {
 	return nil
 }
 
-func (c *cursor) current() *kafka.Reader {
+func (c *cursor) current() *partitionReader {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.reader
