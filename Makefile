@@ -9,7 +9,7 @@ TOOLS     := .cache/bin
 BUF       := go tool -modfile=tools/go.mod buf
 PACKAGES  ?= ./...
 # Two packages at a time: some start a broker and a warehouse of their own.
-TESTFLAGS ?= -p 2 -timeout 10m
+TESTFLAGS ?= -p 2 -timeout 15m
 FUZZTIME  ?= 20s
 BENCHTIME ?= 0.5s
 
@@ -21,11 +21,14 @@ help: ## list the targets
 		/^[a-zA-Z0-9_-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: build engine ## build, start everything, replay the incidents, keep serving until Ctrl-C
+run: build ## build, start everything, replay the incidents, keep serving until Ctrl-C
 	@exec bin/usher demo incidents $(ARGS)
 
 .PHONY: build
-build: ## bin/usher; the version is the tag or commit it is built from
+build: engine compile ## bin/usher and the engine that it runs when nothing else is installed
+
+.PHONY: compile
+compile: ## bin/usher alone; the version is the tag or commit it is built from
 	@go build -trimpath -o bin/usher ./cmd/usher
 
 .PHONY: engine
@@ -40,7 +43,7 @@ deploy/engine/node_modules/.package-lock.json: deploy/engine/package-lock.json
 
 .PHONY: test
 test: ## everything that proves the product, with a summary; no test is skipped
-	@deploy/ci/prove.sh setup engine build gotest modtest contract checkgenerate lint
+	@deploy/ci/prove.sh setup build gotest modtest contract checkgenerate lint
 
 .PHONY: setup
 setup: ## install what a bare machine lacks (Java and Maven, for a real Kafka broker)
@@ -55,7 +58,7 @@ arch: ## only the laws of the house
 	@go test -count=1 ./internal/arch/...
 
 .PHONY: e2e
-e2e: build engine ## only the end-to-end tests on the binary
+e2e: build ## only the end-to-end tests on the binary
 	@go test -count=1 -timeout 15m ./cmd/usher/...
 
 .PHONY: modtest
@@ -85,7 +88,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: build engine ## our own benchmarks, then one table of ratios against others
+bench: build ## our own benchmarks, then one table of ratios against others
 	@go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./model/... ./decision/... ./pipeline/event/... | { grep -E '^(Benchmark|pkg:)' || true; }
 	@cd bench/peers && go run . -usher $(CURDIR)/bin/usher $(ARGS)
 
