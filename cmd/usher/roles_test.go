@@ -16,8 +16,9 @@ import (
 	"github.com/usherhq/usher/pipeline/kafka"
 )
 
-// engine runs a ClickHouse server for roles that have none of their own.
-func engine(t *testing.T) (dsn, httpAddr string) {
+// engine runs a ClickHouse server for roles that have none of their own, until it
+// is stopped or the test ends.
+func engine(t *testing.T) (dsn, httpAddr string, stop func()) {
 	t.Helper()
 	c := embedded.DefaultConfig()
 	c.DataDir, c.LibraryPath, c.Executable = t.TempDir(), engineFolder(), binary()
@@ -29,12 +30,13 @@ func engine(t *testing.T) (dsn, httpAddr string) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("stop the engine: %v", err)
 		}
 	})
+	t.Cleanup(stop)
 	select {
 	case <-server.Ready():
 	case err := <-done:
@@ -42,7 +44,7 @@ func engine(t *testing.T) (dsn, httpAddr string) {
 		t.Fatalf("start the engine: %v", err)
 	}
 	w := server.Writer()
-	return fmt.Sprintf("clickhouse://%s:%s@%s/usher", w.Name, w.Password, server.NativeAddr()), server.HTTPAddr()
+	return fmt.Sprintf("clickhouse://%s:%s@%s/usher", w.Name, w.Password, server.NativeAddr()), server.HTTPAddr(), stop
 }
 
 // cluster is a real Kafka and a real ClickHouse, and roles as processes.
@@ -51,12 +53,13 @@ type cluster struct {
 	broker   *kafkatest.Broker
 	dsn      string
 	httpAddr string
+	stop     func() // of ClickHouse
 }
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{t: t, broker: kafkatest.Start(t)}
-	c.dsn, c.httpAddr = engine(t)
+	c.dsn, c.httpAddr, c.stop = engine(t)
 	return c
 }
 
@@ -79,7 +82,8 @@ func (c *cluster) args(role string, more ...string) []string {
 func TestLoopOnRealEngines(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	decide := launch(t, c.args("decide")...)
+	args := c.args("decide")
+	decide := launch(t, args...)
 	ingest := launch(t, c.args("ingest")...)
 	train := launch(t, c.args("train")...)
 	token := decide.ready.AdminToken
@@ -99,6 +103,18 @@ func TestLoopOnRealEngines(t *testing.T) {
 	for _, p := range []*process{decide, train, ingest} {
 		p.stop()
 	}
+
+	// A process that decides starts and answers with its models while the
+	// warehouse is away.
+	c.stop()
+	decide = launch(t, args...)
+	if decide.ready.AdminToken != "" {
+		t.Error("a later start prints an admin token")
+	}
+	if _, last := s.converse(5); last.ModelVersion == "" {
+		t.Error("without the warehouse the model is gone")
+	}
+	decide.stop()
 }
 
 // TestKillIngest kills an ingest role at random moments while another one shares

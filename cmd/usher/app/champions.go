@@ -143,7 +143,8 @@ type artifactCache struct {
 // Artifact answers from the folder, else from the source. Damaged files are
 // fetched again.
 func (a artifactCache) Artifact(ctx context.Context, account, version string) ([]byte, error) {
-	path := filepath.Join(a.dir, url.PathEscape(account), url.PathEscape(version)+".model")
+	// The prefix keeps an account called ".." inside.
+	path := filepath.Join(a.dir, "account-"+url.PathEscape(account), url.PathEscape(version)+".model")
 	kept, err := os.ReadFile(path)
 	if err == nil {
 		if _, err := model.Decode(kept); err == nil {

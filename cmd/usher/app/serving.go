@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 
 	"github.com/google/uuid"
 
@@ -93,9 +94,18 @@ func (n *node) doorServer() (*rpc.Server, error) {
 		Recorder: n.serving.spool, Records: n.engines.warehouse, Models: n.engines.warehouse,
 		Log: n.log, Now: n.opts.Now, NewID: newID,
 	})
-	return rpc.New(rpc.DefaultConfig(), rpc.Deps{
+	cfg := rpc.DefaultConfig()
+	// On this machine alone the page at / needs no token to show how things are.
+	cfg.OpenStatus = onLoopback(n.addr.HTTP)
+	return rpc.New(cfg, rpc.Deps{
 		Verifier: n.state.tokens, Log: n.log, Metrics: n.reg, OpenAPI: proto.OpenAPI(), Version: n.opts.Version,
 		Status: func() []rpc.Fact { return services.Status(control.DefaultAccount) },
 		Ready:  n.ready, Now: n.opts.Now, NewID: newID,
 	}, services.Services()...)
+}
+
+// onLoopback reports whether only this machine can reach addr.
+func onLoopback(addr string) bool {
+	at, err := netip.ParseAddrPort(addr)
+	return err == nil && at.Addr().IsLoopback()
 }
