@@ -79,7 +79,7 @@ func (s *Store) Run(ctx context.Context) error {
 		before := f.next
 		err := s.log.Follow(ctx, f.next, f.apply)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end of ctx is how Run ends
 		}
 		s.lg.Warn("config log cannot be followed, retrying", "error", err, "offset", f.next)
 		if f.next > before {
