@@ -80,10 +80,7 @@ func (w *world) serve(ctx context.Context, role app.Role, cfg *config.Config, re
 	}
 	instance, err := app.Start(ctx, cfg, role, app.Options{Log: log, Version: w.version})
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil // stopped while starting: that is no failure
-		}
-		return err
+		return unlessStopped(ctx, err)
 	}
 	report := printReady
 	if readyJSON {
@@ -93,6 +90,14 @@ func (w *world) serve(ctx context.Context, role app.Role, cfg *config.Config, re
 		return errors.Join(err, instance.Stop())
 	}
 	return instance.Wait()
+}
+
+// unlessStopped forgives a start that was stopped: that is no failure.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // told to stop
+	}
+	return err
 }
 
 func (w *world) logger(cfg *config.Config) (*slog.Logger, error) {

@@ -6,6 +6,7 @@ package config
 
 import (
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -156,8 +157,8 @@ func (c *Config) Validate() error {
 
 func (c *Config) validateNumbers(check *fault.Check) {
 	for _, n := range []struct {
-		key         string
-		value, min_ int
+		key          string
+		value, least int
 	}{
 		{"kafka.partitions", c.Kafka.Partitions, 1},
 		{"clickhouse.event_days", c.ClickHouse.EventDays, 1},
@@ -168,8 +169,8 @@ func (c *Config) validateNumbers(check *fault.Check) {
 		{"training.max_rows", c.Training.MaxRows, c.Training.MinRows},
 		{"training.parallel", c.Training.Parallel, 1},
 	} {
-		if n.value < n.min_ {
-			check.Add(n.key, "%d must be at least %d", n.value, n.min_)
+		if n.value < n.least {
+			check.Add(n.key, "%d must be at least %d", n.value, n.least)
 		}
 	}
 	if r := c.ClickHouse.MemoryRatio; r <= 0 || r > 1 {
@@ -204,7 +205,7 @@ func checkAddr(check *fault.Check, key, addr string) {
 		check.Add(key, "%q is no host:port", addr)
 		return
 	}
-	if _, err := net.LookupPort("tcp", port); err != nil {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		check.Add(key, "%q has no valid port", addr)
 	}
 }

@@ -50,7 +50,7 @@ func walk(t reflect.Type, prefix string, index []int) []Key {
 // Text is the key's value in c, as it is written in a flag.
 func (k Key) Text(c *Config) string {
 	v := reflect.ValueOf(c).Elem().FieldByIndex(k.index)
-	if list, ok := v.Interface().([]string); ok {
+	if list, ok := reflect.TypeAssert[[]string](v); ok {
 		return strings.Join(list, ",")
 	}
 	return fmt.Sprint(v.Interface())
