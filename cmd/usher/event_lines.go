@@ -145,8 +145,25 @@ func readable(m *event.Message) (json.RawMessage, []byte) {
 			return canonical.Value, nil
 		}
 	}
+	if m.Topic == event.TopicConfig {
+		if text, err := readableChange(m); err == nil {
+			return text, nil
+		}
+	}
 	if json.Valid(m.Value) {
 		return m.Value, nil
 	}
 	return nil, m.Value
+}
+
+// readableChange shows a change with its document as JSON, which travels as bytes.
+func readableChange(m *event.Message) (json.RawMessage, error) {
+	c, err := event.DecodeConfig(m)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(struct {
+		*event.ConfigChange
+		Value json.RawMessage `json:"value,omitempty"`
+	}{c, c.Value})
 }

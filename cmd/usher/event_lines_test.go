@@ -63,6 +63,23 @@ func TestShowDecodesProtobuf(t *testing.T) {
 	}
 }
 
+func TestShowOpensConfigChanges(t *testing.T) {
+	m, err := event.EncodeConfig(&event.ConfigChange{
+		ID: "1", Account: "a", Kind: "policy", Name: "p", Value: []byte(`{"rank":1}`), Author: "ann",
+		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+	}, event.Protobuf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := show(&out, &m); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), `"value":{"rank":1}`) || !strings.Contains(out.String(), `"author":"ann"`) {
+		t.Errorf("shown as %s", out.String())
+	}
+}
+
 func TestEventFilter(t *testing.T) {
 	m := &event.Message{Key: []byte("c1"), Value: []byte(`{"account":"a","kind":"csat"}`), Headers: []event.Header{{Key: "ce_account", Value: []byte("a")}}}
 	for want, filters := range map[bool][]eventFilter{

@@ -136,6 +136,17 @@ func TestKillIngest(t *testing.T) {
 	l.settle(t, c.store, "default")
 	p.stop()
 	stays.stop()
+
+	// All in one goes with real engines too, and then has none of its own.
+	all := launch(t, append(free(t.TempDir()), "--kafka-brokers", c.broker.Addr(), "--clickhouse-dsn", c.dsn)...)
+	if a := all.ready; a.Kafka != "" || a.ClickHouse != "" || a.ClickHouseHTTP != "" || a.AdminToken == "" {
+		t.Errorf("ready says %+v", a)
+	}
+	s := &site{t: t, ledger: l, store: c.store, api: func() *client { return all.client(all.ready.AdminToken) }}
+	s.converse(10)
+	l.settle(t, c.store, "default")
+	recount(t, c.store, "default")
+	all.stop()
 }
 
 // producer writes outcomes to the log until it is stopped. What the log

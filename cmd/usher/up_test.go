@@ -113,15 +113,32 @@ func childOf(parent int) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(out)))
 }
 
-// TestEngineDiesWithItsParent kills the parent the hard way.
+// TestEngineDiesWithItsParent ends the parent the hard ways: without a warning,
+// and with the second Ctrl-C of an impatient person.
 func TestEngineDiesWithItsParent(t *testing.T) {
 	t.Parallel()
+	for name, end := range map[string]func(p *process){
+		"SIGKILL": func(p *process) { p.kill() },
+		"Ctrl-C, Ctrl-C": func(p *process) {
+			for range 2 {
+				_ = p.cmd.Process.Signal(syscall.SIGINT) // the second may come after the end
+				pause(t.Context(), 5*time.Millisecond)
+			}
+			<-p.done
+		},
+	} {
+		t.Run(name, func(t *testing.T) { endsWithParent(t, end) })
+	}
+}
+
+func endsWithParent(t *testing.T, end func(p *process)) {
+	t.Helper()
 	p := launch(t, free(t.TempDir())...)
 	child, err := childOf(p.cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.kill()
+	end(p)
 	eventually(t, "the engine ends", func() error {
 		if err := syscall.Kill(child, 0); err == nil {
 			return fmt.Errorf("process %d is still there", child)
