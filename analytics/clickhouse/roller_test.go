@@ -56,7 +56,7 @@ func (h *history) tally(period time.Duration) string {
 	}
 	lines := make([]string, 0, len(groups))
 	for key, s := range groups {
-		lines = append(lines, fmt.Sprintf("%s: %d %d %d %d %d %.6f %.6f %.6f %.6f %.0f %.0f", key, s.decisions, s.explored, s.kept, s.outcomes,
+		lines = append(lines, fmt.Sprintf("%s: %d %d %d %d %d %.12f %.12f %.12f %.12f %.0f %.0f", key, s.decisions, s.explored, s.kept, s.outcomes,
 			s.rewarded, s.reward+0, s.squares, s.weight, s.weighted+0, s.latency, s.max))
 	}
 	sort.Strings(lines)
@@ -71,7 +71,7 @@ func storedTally(t *testing.T, r *rapid.T, db *DB, grain analytics.Grain) string
 	}
 	lines := make([]string, 0, len(rows))
 	for _, x := range rows {
-		lines = append(lines, fmt.Sprintf("%s %s %s: %d %d %d %d %d %.6f %.6f %.6f %.6f %d %d", x.Start.Format("02T15"), x.Skill, x.DecidedBy,
+		lines = append(lines, fmt.Sprintf("%s %s %s: %d %d %d %d %d %.12f %.12f %.12f %.12f %d %d", x.Start.Format("02T15"), x.Skill, x.DecidedBy,
 			x.Decisions, x.Explored, x.KeptBaseline, x.Outcomes, x.Rewarded, x.RewardSum+0, x.RewardSquares, x.WeightSum, x.WeightedRewardSum+0,
 			x.LatencySum, x.LatencyMax))
 	}
@@ -157,12 +157,15 @@ func merged(text string) string {
 			if i == 10 {
 				sums[key][i] = max(sums[key][i], v)
 			} else {
-				sums[key][i] = math.Round((sums[key][i]+v)*1e6) / 1e6
+				sums[key][i] += v
 			}
 		}
 	}
 	lines := make([]string, 0, len(sums))
 	for _, key := range sortedKeys(sums) {
+		for i, v := range sums[key] {
+			sums[key][i] = math.Round(v*1e6)/1e6 + 0 // no negative zero
+		}
 		lines = append(lines, fmt.Sprint(key, sums[key]))
 	}
 	return strings.Join(lines, "\n")

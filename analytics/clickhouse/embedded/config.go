@@ -13,8 +13,8 @@ type Config struct {
 	// when missing. One engine per folder.
 	DataDir string
 	// NativeAddr and HTTPAddr are host:port of the native protocol and of HTTP.
-	// Both must name the same host. Port 0 picks a free one, once: a restarted
-	// engine keeps its ports.
+	// Both must be on this machine: user default has no password. Port 0 picks a
+	// free one, once: they outlive an engine that dies.
 	NativeAddr, HTTPAddr string
 	// LibraryPath is libchdb itself, or empty to look in the usual places, see
 	// [Locate].
@@ -59,16 +59,13 @@ func (c Config) Validate() error {
 	if c.DataDir == "" {
 		errs = append(errs, errors.New("data folder: must be set"))
 	}
-	nativeHost, _, nativeErr := net.SplitHostPort(c.NativeAddr)
-	httpHost, _, httpErr := net.SplitHostPort(c.HTTPAddr)
-	if nativeErr != nil {
-		errs = append(errs, fmt.Errorf("native address: %w", nativeErr))
-	}
-	if httpErr != nil {
-		errs = append(errs, fmt.Errorf("HTTP address: %w", httpErr))
-	}
-	if nativeErr == nil && httpErr == nil && nativeHost != httpHost {
-		errs = append(errs, fmt.Errorf("HTTP address %q and native address %q: must name the same host", c.HTTPAddr, c.NativeAddr))
+	for name, addr := range map[string]string{"native address": c.NativeAddr, "HTTP address": c.HTTPAddr} {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		} else if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			errs = append(errs, fmt.Errorf("%s %q: must be on this machine (127.0.0.1, ::1 or localhost); run a ClickHouse server for others", name, addr))
+		}
 	}
 	if c.MemoryRatio <= 0 || c.MemoryRatio > 1 {
 		errs = append(errs, fmt.Errorf("memory ratio %v: must be above 0 and at most 1", c.MemoryRatio))

@@ -21,11 +21,23 @@
 // parent alone, which drains first. A lock file in the data folder keeps a second
 // engine out until the first one is gone for good.
 //
+// # The doors
+//
+// In this build of the engine an exception that leaves a connection's thread ends
+// the whole process (its error handler is the one of clickhouse-local, which
+// kills). Measured on 26.7.2: a wrong password or an unknown database in a native
+// greeting, a reset while the greeting is read, bytes that are no greeting and
+// bytes that are no HTTP each do it. So the engine listens on two private ports,
+// and clients come through two doors in the parent: the native one reads and
+// checks the greeting itself and turns resets into orderly ends, the HTTP one is a
+// reverse proxy that passes on well-formed requests only. The doors stay open
+// while an engine is replaced: addresses never change, and new connections wait.
+//
 // # Who may do what
 //
 // Users come from a users.xml that is written anew at each start; the engine
-// denies CREATE USER, and it reads the file once. Three users, all refused from
-// other machines unless the engine is told to listen there:
+// denies CREATE USER, and it reads the file once. Three users, all of this machine
+// only:
 //
 //   - usher, random password (0600 file in the data folder): everything in the
 //     databases usher and usher_*, reading system tables;

@@ -99,23 +99,23 @@ func (p *process) tail() string {
 
 // probe asks the engine over HTTP, as the writer, whether it answers queries.
 func probe(ctx context.Context, client *http.Client, addr string, user User) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/", strings.NewReader("SELECT 1"))
-	if err != nil {
-		return fmt.Errorf("ask the engine: %w", err)
+	text, err := query(ctx, client, addr, user, "SELECT 1", nil)
+	if err == nil && text != "1" {
+		err = fmt.Errorf("ask the engine: it answered %q", text)
 	}
-	req.Header.Set("X-ClickHouse-User", user.Name)
-	req.Header.Set("X-ClickHouse-Key", user.Password)
+	return err
+}
+
+// ping asks the engine whether it is there; unlike probe it does not need a free
+// place among the running queries.
+func ping(ctx context.Context, client *http.Client, addr string, _ User) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/ping", nil)
+	if err != nil {
+		return fmt.Errorf("ping the engine: %w", err)
+	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the engine: %w", err)
+		return fmt.Errorf("ping the engine: %w", err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1000))
-	if err != nil {
-		return fmt.Errorf("read the engine's answer: %w", err)
-	}
-	if resp.StatusCode != http.StatusOK || strings.TrimSpace(string(body)) != "1" {
-		return fmt.Errorf("ask the engine: %s: %s", resp.Status, strings.TrimSpace(string(body)))
-	}
-	return nil
+	return resp.Body.Close()
 }

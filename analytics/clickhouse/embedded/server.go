@@ -33,6 +33,7 @@ type Server struct {
 	metrics *metrics
 	client  *http.Client
 	ready   chan struct{}
+	gateway *gateway // set by Run
 	pid     atomic.Int64
 	deaths  atomic.Int64
 }
@@ -79,7 +80,9 @@ func (s *Server) prepare() error {
 	if err := os.MkdirAll(filepath.Join(dir, "store"), 0o700); err != nil {
 		return fmt.Errorf("make the engine's data folder: %w", err)
 	}
-	if err := s.settlePorts(); err != nil {
+	if err := settle(map[string]*string{
+		"native (--clickhouse-addr)": &s.cfg.NativeAddr, "HTTP (--clickhouse-http-addr)": &s.cfg.HTTPAddr,
+	}); err != nil {
 		return err
 	}
 	for name, user := range map[string]*User{UserWriter: &s.writer, UserReader: &s.reader} {
@@ -89,11 +92,7 @@ func (s *Server) prepare() error {
 		}
 		*user = User{Name: name, Password: secret}
 	}
-	host, _, err := net.SplitHostPort(s.cfg.NativeAddr)
-	if err != nil {
-		return fmt.Errorf("read the native address: %w", err)
-	}
-	if err := writeFile(filepath.Join(dir, "users.xml"), usersXML(host, s.writer, s.reader)); err != nil {
+	if err := writeFile(filepath.Join(dir, "users.xml"), usersXML(s.writer, s.reader)); err != nil {
 		return fmt.Errorf("write the engine's users: %w", err)
 	}
 	if err := writeFile(filepath.Join(dir, "config.xml"), configXML(dir, s.cfg.MemoryRatio)); err != nil {
@@ -102,9 +101,9 @@ func (s *Server) prepare() error {
 	return nil
 }
 
-// settlePorts turns port 0 into a free port and refuses taken ones. Both
-// listeners are held until both ports are known, so they differ.
-func (s *Server) settlePorts() error {
+// settle turns port 0 of each address into a free port and refuses taken ones.
+// All are held until all are known, so they differ.
+func settle(addrs map[string]*string) error {
 	var open []net.Listener
 	defer func() {
 		for _, l := range open {
@@ -112,12 +111,10 @@ func (s *Server) settlePorts() error {
 		}
 	}()
 	var lc net.ListenConfig
-	for flag, addr := range map[string]*string{
-		"--clickhouse-addr": &s.cfg.NativeAddr, "--clickhouse-http-addr": &s.cfg.HTTPAddr,
-	} {
+	for what, addr := range addrs {
 		l, err := lc.Listen(context.Background(), "tcp", *addr)
 		if err != nil {
-			return fmt.Errorf("reserve an address for ClickHouse (choose another with %s): %w", flag, err)
+			return fmt.Errorf("reserve the %s address for ClickHouse: %w", what, err)
 		}
 		open = append(open, l)
 		host, _, err := net.SplitHostPort(*addr)
@@ -160,6 +157,29 @@ func (s *Server) PID() int { return int(s.pid.Load()) }
 // start fails, or when the stop needed force. Call it once.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.client.CloseIdleConnections()
+	gateway, err := openGateway(ctx, s.cfg.NativeAddr, s.cfg.HTTPAddr, map[string]User{
+		UserWriter: s.writer, UserReader: s.reader, UserDefault: {Name: UserDefault},
+	})
+	if err != nil {
+		return fmt.Errorf("open the engine's doors: %w", err)
+	}
+	s.gateway = gateway
+	doors := make(chan error, 1)
+	engine, stop := context.WithCancel(ctx)
+	defer stop()
+	open, closeDoors := context.WithCancel(ctx)
+	defer closeDoors()
+	go func() {
+		doors <- gateway.run(open)
+		stop() // an engine that nobody can reach is of no use
+	}()
+	err = s.supervise(engine)
+	closeDoors()
+	return errors.Join(err, <-doors)
+}
+
+// supervise runs one engine after the other until ctx ends.
+func (s *Server) supervise(ctx context.Context) error {
 	backoff := 100 * time.Millisecond
 	for started := false; ; {
 		begun := time.Now()
@@ -189,24 +209,30 @@ func (s *Server) Run(ctx context.Context) error {
 // runOnce runs one child until it ends or ctx does. It tells whether the engine
 // became ready and, unless ctx ended cleanly, why the child is gone.
 func (s *Server) runOnce(ctx context.Context) (reached bool, err error) {
+	private := &upstream{native: "127.0.0.1:0", http: "127.0.0.1:0"}
+	if err := settle(map[string]*string{"native": &private.native, "HTTP": &private.http}); err != nil {
+		return false, err
+	}
 	p, err := spawn(s.cfg.Executable, s.cfg.ChildArgs, childFlags{
-		library: s.library, dataDir: s.cfg.DataDir, native: s.cfg.NativeAddr, http: s.cfg.HTTPAddr, grace: s.cfg.StopTimeout,
+		library: s.library, dataDir: s.cfg.DataDir, native: private.native, http: private.http, grace: s.cfg.StopTimeout,
 	})
 	if err != nil {
 		return false, err
 	}
 	s.pid.Store(int64(p.cmd.Process.Pid))
 	defer s.pid.Store(0)
-	if err := s.awaitReady(ctx, p); err != nil {
+	if err := s.awaitReady(ctx, p, private); err != nil {
 		if ctx.Err() != nil {
 			return false, p.stop(s.cfg.StopTimeout)
 		}
 		p.kill()
 		return false, fmt.Errorf("start the ClickHouse engine: %w; it printed: %s", err, p.tail())
 	}
+	s.gateway.upstream.Store(private)
+	defer s.gateway.upstream.Store(nil)
 	s.announce(ctx)
 	defer s.metrics.up.Set(0)
-	return true, s.watch(ctx, p)
+	return true, s.watch(ctx, p, private)
 }
 
 // announce marks the engine as ready; only the first time closes the channel.
@@ -223,7 +249,7 @@ func (s *Server) announce(ctx context.Context) {
 
 // awaitReady polls until the engine answers a query on HTTP and takes native
 // connections.
-func (s *Server) awaitReady(ctx context.Context, p *process) error {
+func (s *Server) awaitReady(ctx context.Context, p *process, at *upstream) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.StartTimeout)
 	defer cancel()
 	ticker := time.NewTicker(20 * time.Millisecond)
@@ -237,21 +263,21 @@ func (s *Server) awaitReady(ctx context.Context, p *process) error {
 			return fmt.Errorf("it was not ready in time: %w", last)
 		case <-ticker.C:
 		}
-		if last = s.check(ctx); last == nil {
+		if last = s.check(ctx, at, probe); last == nil {
 			return nil
 		}
 	}
 }
 
 // check makes one attempt to reach both listeners, within two seconds.
-func (s *Server) check(ctx context.Context) error {
+func (s *Server) check(ctx context.Context, at *upstream, ask func(context.Context, *http.Client, string, User) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	if err := probe(ctx, s.client, s.cfg.HTTPAddr, s.writer); err != nil {
+	if err := ask(ctx, s.client, at.http, s.writer); err != nil {
 		return err
 	}
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", s.cfg.NativeAddr)
+	conn, err := dialer.DialContext(ctx, "tcp", at.native)
 	if err != nil {
 		return fmt.Errorf("reach the native listener: %w", err)
 	}
@@ -260,7 +286,7 @@ func (s *Server) check(ctx context.Context) error {
 
 // watch waits for the end of ctx or of the child, and kills a child whose
 // listeners stay silent.
-func (s *Server) watch(ctx context.Context, p *process) error {
+func (s *Server) watch(ctx context.Context, p *process, at *upstream) error {
 	ticker := time.NewTicker(s.cfg.ProbeInterval)
 	defer ticker.Stop()
 	for failures := 0; ; {
@@ -271,7 +297,7 @@ func (s *Server) watch(ctx context.Context, p *process) error {
 			return fmt.Errorf("it ended: %w; it printed: %s", p.err, p.tail())
 		case <-ticker.C:
 		}
-		err := s.check(ctx)
+		err := s.check(ctx, at, ping)
 		if err == nil || ctx.Err() != nil {
 			failures = 0
 			s.metrics.up.Set(1)

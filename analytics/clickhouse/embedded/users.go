@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -66,14 +65,9 @@ func writeFile(file, text string) error {
 	return os.Rename(next, file)
 }
 
-// usersXML renders the users. Networks beyond this machine are allowed for the
-// two users with passwords only when the engine listens beyond it.
-func usersXML(host string, writer, reader User) string {
-	const local = "<ip>127.0.0.1</ip><ip>::1</ip>"
-	networks := local
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		networks = "<ip>::/0</ip>"
-	}
+// usersXML renders the users, all of them for this machine only.
+func usersXML(writer, reader User) string {
+	const networks = "<ip>127.0.0.1</ip><ip>::1</ip>"
 	var engines strings.Builder
 	for engine := range strings.SplitSeq(tableEngines, ",") {
 		engines.WriteString(grant("TABLE ENGINE ON " + engine))
@@ -93,7 +87,7 @@ func usersXML(host string, writer, reader User) string {
   </profiles>
   <quotas><default/></quotas>
   <users>
-    <default><no_password/><networks>` + local + `</networks><profile>local</profile><quota>default</quota><grants>` +
+    <default><no_password/><networks>` + networks + `</networks><profile>local</profile><quota>default</quota><grants>` +
 		grant("SYSTEM LISTEN ON *.*") + grant("SELECT ON usher.*") + `</grants></default>
     <` + writer.Name + `>` + secretXML(writer) + `<networks>` + networks + `</networks><profile>writer</profile><quota>default</quota><grants>` +
 		grant("ALL ON usher.*") + grant("ALL ON usher_*.*") + grant("SHOW ON *.*") + grant("SELECT ON system.*") +

@@ -4,6 +4,7 @@ package embeddedtest
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"testing"
 
@@ -42,7 +43,8 @@ func run(m *testing.M, use func(*embedded.Server)) (code int, err error) {
 	cfg.DataDir = dir
 	cfg.NativeAddr, cfg.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.MemoryRatio = 0.2
-	server, err := embedded.New(cfg, embedded.Deps{})
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	server, err := embedded.New(cfg, embedded.Deps{Log: log})
 	if err != nil {
 		return 1, err
 	}
@@ -57,6 +59,10 @@ func run(m *testing.M, use func(*embedded.Server)) (code int, err error) {
 	}
 	use(server)
 	code = m.Run()
+	if n := server.Deaths(); n > 0 && code == 0 {
+		fmt.Fprintf(os.Stderr, "the engine died %d times under the tests\n", n)
+		code = 1
+	}
 	cancel()
 	if err := <-ended; err != nil {
 		return 1, fmt.Errorf("stop the engine for tests: %w", err)
