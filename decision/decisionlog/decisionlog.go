@@ -103,8 +103,8 @@ type Log struct {
 	bytes  int64      // in all segments
 	closed bool
 
-	recorded, published, notRecorded, failures atomic.Uint64
-	backlog                                    atomic.Int64 // messages on disk, not published
+	recorded, published, refused, notRecorded, failures atomic.Uint64
+	backlog                                             atomic.Int64 // messages on disk, not published
 }
 
 // Deps are the parts a spool works with.
@@ -253,6 +253,7 @@ func (l *Log) slot(account, id string) uint64 {
 type Stats struct {
 	Recorded    uint64 // appended by this process
 	Published   uint64 // acknowledged by the log, what an earlier process left included
+	Refused     uint64 // set aside, because the log can never take them
 	NotRecorded uint64 // decisions that could not be appended
 	Backlog     int64  // on disk, not acknowledged
 	Bytes       int64  // of the segments
@@ -266,6 +267,6 @@ func (l *Log) Stats() Stats {
 	l.mu.Unlock()
 	return Stats{
 		Recorded: l.recorded.Load(), Published: l.published.Load(), NotRecorded: l.notRecorded.Load(),
-		Backlog: l.backlog.Load(), Bytes: size, Failures: l.failures.Load(),
+		Backlog: l.backlog.Load(), Bytes: size, Failures: l.failures.Load(), Refused: l.refused.Load(),
 	}
 }

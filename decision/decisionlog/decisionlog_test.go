@@ -3,12 +3,14 @@ package decisionlog_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/usherhq/usher/decision/decisionlog"
+	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/pipeline/event"
 )
 
@@ -33,9 +36,10 @@ func TestMain(m *testing.M) {
 
 // kafka is a log that can be away.
 type kafka struct {
-	mu   sync.Mutex
-	away bool
-	got  []event.Message
+	mu    sync.Mutex
+	away  bool
+	limit int // of a value's length; 0 means none
+	got   []event.Message
 }
 
 var errAway = errors.New("no broker answers")
@@ -47,6 +51,11 @@ func (k *kafka) Publish(_ context.Context, msgs []event.Message) error {
 		// Half of the batch may arrive all the same.
 		k.got = append(k.got, msgs[:len(msgs)/2]...)
 		return errAway
+	}
+	for i := range msgs {
+		if k.limit > 0 && len(msgs[i].Value) > k.limit {
+			return fault.New(fault.Invalid, "MESSAGE_TOO_LARGE", "a message is larger than the log accepts")
+		}
 	}
 	k.got = append(k.got, msgs...)
 	return nil
@@ -146,6 +155,43 @@ func TestEverythingArrivesInOrderHoweverOftenTheLogIsAway(t *testing.T) {
 	}
 	if s := l.Stats(); s.Published != 400 || s.Recorded != 400 || s.NotRecorded != 0 || s.Bytes > 4096 {
 		t.Errorf("stats = %+v", s)
+	}
+}
+
+func TestWhatTheLogNeverTakesIsSetAside(t *testing.T) {
+	dir, k := t.TempDir(), &kafka{limit: 200}
+	l := open(t, config(dir), k)
+	stop := run(t, l)
+	defer stop()
+	var small, large []string
+	for _, v := range add(t, l, 0, 300) {
+		if len(v) > k.limit {
+			large = append(large, v)
+		} else {
+			small = append(small, v)
+		}
+	}
+	eventually(t, "nothing waits", func() bool { return l.Stats().Backlog == 0 })
+	if got := k.values(); !slices.Equal(got, small) {
+		t.Errorf("%d values arrived, want %d in order", len(got), len(small))
+	}
+	kept, err := os.ReadFile(filepath.Join(dir, "refused.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var aside []string
+	for line := range strings.Lines(string(kept)) {
+		var m struct {
+			Topic string
+			Value []byte
+		}
+		if err := json.Unmarshal([]byte(line), &m); err != nil || m.Topic != event.TopicDecisions {
+			t.Fatalf("line %q: %v", line, err)
+		}
+		aside = append(aside, string(m.Value))
+	}
+	if !slices.Equal(aside, large) || l.Stats().Refused != uint64(len(large)) {
+		t.Errorf("%d are set aside, %d counted, want %d", len(aside), l.Stats().Refused, len(large))
 	}
 }
 

@@ -2,17 +2,23 @@ package decisionlog
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/pipeline/event"
 )
 
 // chunk is how much of a segment is read at once, unless a frame is larger.
 const chunk = 1 << 20
+
+// refusedFile holds, as JSON lines, what the log will never take.
+const refusedFile = "refused.jsonl"
 
 // batch is what one publication holds.
 type batch struct {
@@ -138,8 +144,8 @@ func (l *Log) wait(ctx context.Context) {
 	}
 }
 
-// publish repeats until the log has the messages; false means that ctx ended
-// before it had.
+// publish repeats until the log has the messages, or they are set aside because
+// it can never take them; false means that ctx ended before.
 func (l *Log) publish(ctx context.Context, msgs []event.Message) bool {
 	if len(msgs) == 0 {
 		return true
@@ -154,12 +160,61 @@ func (l *Log) publish(ctx context.Context, msgs []event.Message) bool {
 		if ctx.Err() != nil {
 			return false
 		}
+		if fault.KindOf(err) == fault.Invalid {
+			if len(msgs) > 1 {
+				return l.publishEach(ctx, msgs)
+			}
+			if err = l.setAside(&msgs[0], err); err == nil {
+				return true
+			}
+		}
 		l.failures.Add(1)
 		l.log.Warn("spool cannot publish, tries again", "records", len(msgs), "pause", delay, "error", err)
 		if !pause(ctx, delay) {
 			return false
 		}
 	}
+}
+
+// publishEach finds the messages of a refused batch that the log does take.
+func (l *Log) publishEach(ctx context.Context, msgs []event.Message) bool {
+	for i := range msgs {
+		if !l.publish(ctx, msgs[i:i+1]) {
+			return false
+		}
+	}
+	return true
+}
+
+// refusedMessage is a line of the file of refused messages.
+type refusedMessage struct {
+	Topic string `json:"topic"`
+	Key   []byte `json:"key"`
+	Value []byte `json:"value"`
+	Error string `json:"error"`
+}
+
+// setAside keeps a message that the log refuses for good, such as one beyond its
+// size limit, in a file beside the spool: it must not hold up what comes after
+// it, and it must not be lost.
+func (l *Log) setAside(m *event.Message, cause error) (err error) {
+	line, err := json.Marshal(refusedMessage{m.Topic, m.Key, m.Value, cause.Error()})
+	if err != nil {
+		return fmt.Errorf("encode a refused message: %w", err)
+	}
+	path := filepath.Join(l.cfg.Dir, refusedFile)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("set a refused message aside: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := f.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("set a refused message aside: %w", err)
+	}
+	l.refused.Add(1)
+	l.backlog.Add(-1)
+	l.log.Error("the log refuses a message for good; it was set aside", "topic", m.Topic, "file", path, "error", cause)
+	return nil
 }
 
 // pause sleeps; false means that ctx ended before.

@@ -18,6 +18,7 @@ func (l *Log) register(reg prometheus.Registerer) {
 	counter("usher_spool_recorded_total", "Messages put onto the local disk.", func(s Stats) uint64 { return s.Recorded })
 	counter("usher_spool_published_total", "Messages that the log has acknowledged.", func(s Stats) uint64 { return s.Published })
 	counter("usher_spool_publish_failures_total", "Publications that failed and were tried again.", func(s Stats) uint64 { return s.Failures })
+	counter("usher_spool_refused_total", "Messages that the log refuses for good, set aside in refused.jsonl.", func(s Stats) uint64 { return s.Refused })
 	counter("usher_decisions_not_recorded_total", "Decisions that were answered and could not be recorded.", func(s Stats) uint64 { return s.NotRecorded })
 	gauge("usher_spool_backlog_records", "Messages on the local disk that the log does not have.", func(s Stats) int64 { return s.Backlog })
 	gauge("usher_spool_bytes", "Size of the spool on disk.", func(s Stats) int64 { return s.Bytes })
