@@ -29,3 +29,25 @@ func newWriterMetrics(reg prometheus.Registerer) *writerMetrics {
 	}
 	return m
 }
+
+type rollerMetrics struct {
+	seconds         prometheus.Histogram
+	hours, failures prometheus.Counter
+}
+
+func newRollerMetrics(reg prometheus.Registerer) *rollerMetrics {
+	m := &rollerMetrics{
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "usher_rollup_seconds", Help: "Time of one look for changed hours and their recount.",
+			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14),
+		}),
+		hours: prometheus.NewCounter(prometheus.CounterOpts{Name: "usher_rollup_hours_total", Help: "Hours recomputed."}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "usher_rollup_failures_total", Help: "Looks that failed and are repeated.",
+		}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.seconds, m.hours, m.failures)
+	}
+	return m
+}

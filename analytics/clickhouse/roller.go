@@ -63,9 +63,7 @@ type Roller struct {
 	cfg     RollerConfig
 	log     *slog.Logger
 	now     clock
-	seconds prometheus.Histogram
-	hours   prometheus.Counter
-	fails   prometheus.Counter
+	metrics *rollerMetrics
 
 	mu         sync.Mutex
 	objectives map[string]int64 // account/name: offset of its last change when last seen
@@ -83,15 +81,7 @@ func NewRoller(db *DB, cfg RollerConfig, deps RollerDeps) (*Roller, error) {
 	if r.now == nil {
 		r.now = time.Now
 	}
-	r.seconds = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "usher_rollup_seconds", Help: "Time of one look for changed hours and their recount.",
-		Buckets: prometheus.ExponentialBuckets(0.005, 2, 14),
-	})
-	r.hours = prometheus.NewCounter(prometheus.CounterOpts{Name: "usher_rollup_hours_total", Help: "Hours recomputed."})
-	r.fails = prometheus.NewCounter(prometheus.CounterOpts{Name: "usher_rollup_failures_total", Help: "Looks that failed and are repeated."})
-	if deps.Registerer != nil {
-		deps.Registerer.MustRegister(r.seconds, r.hours, r.fails)
-	}
+	r.metrics = newRollerMetrics(deps.Registerer)
 	return r, nil
 }
 
@@ -101,7 +91,7 @@ func (r *Roller) Run(ctx context.Context) error {
 	for {
 		begun := time.Now()
 		if err := r.RollNow(ctx); err != nil && ctx.Err() == nil {
-			r.fails.Inc()
+			r.metrics.failures.Inc()
 			r.log.WarnContext(ctx, "roll-ups not brought up to date", "error", err)
 		}
 		select {
@@ -144,7 +134,7 @@ func (r *Roller) RollNow(ctx context.Context) error {
 		return fmt.Errorf("roll up: write progress: %w", err)
 	}
 	r.objectives = revisions
-	r.seconds.Observe(time.Since(begun).Seconds())
+	r.metrics.seconds.Observe(time.Since(begun).Seconds())
 	return nil
 }
 
@@ -213,7 +203,7 @@ func (r *Roller) rollAccount(ctx context.Context, account string, hours []time.T
 		if err := r.rollHours(ctx, account, chunk, now); err != nil {
 			return err
 		}
-		r.hours.Add(float64(len(chunk)))
+		r.metrics.hours.Add(float64(len(chunk)))
 	}
 	return r.rollDays(ctx, account, hours, now)
 }

@@ -1,0 +1,23 @@
+DROP TABLE IF EXISTS ingest_offsets ON CLUSTER usher SYNC;
+
+DROP TABLE IF EXISTS ingest_offsets_local ON CLUSTER usher SYNC;
+
+DROP TABLE IF EXISTS dead_letters ON CLUSTER usher SYNC;
+
+DROP TABLE IF EXISTS dead_letters_local ON CLUSTER usher SYNC;
+
+DROP TABLE IF EXISTS config_log ON CLUSTER usher SYNC;
+
+DROP TABLE IF EXISTS config_log_local ON CLUSTER usher SYNC;
+
+DROP TABLE IF EXISTS skill_states ON CLUSTER usher SYNC;
+
+DROP TABLE IF EXISTS skill_states_local ON CLUSTER usher SYNC;
+
+DROP TABLE IF EXISTS outcomes ON CLUSTER usher SYNC;
+
+DROP TABLE IF EXISTS outcomes_local ON CLUSTER usher SYNC;
+
+DROP TABLE IF EXISTS decisions ON CLUSTER usher SYNC;
+
+DROP TABLE IF EXISTS decisions_local ON CLUSTER usher SYNC;

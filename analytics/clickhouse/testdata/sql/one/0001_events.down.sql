@@ -1,0 +1,11 @@
+DROP TABLE IF EXISTS ingest_offsets SYNC;
+
+DROP TABLE IF EXISTS dead_letters SYNC;
+
+DROP TABLE IF EXISTS config_log SYNC;
+
+DROP TABLE IF EXISTS skill_states SYNC;
+
+DROP TABLE IF EXISTS outcomes SYNC;
+
+DROP TABLE IF EXISTS decisions SYNC;

@@ -1,0 +1,3 @@
+DROP TABLE IF EXISTS model_artifacts SYNC;
+
+DROP TABLE IF EXISTS model_cards SYNC;
