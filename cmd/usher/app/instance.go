@@ -44,6 +44,7 @@ type Options struct {
 // Instance is a running role.
 type Instance struct {
 	node   *node
+	ctx    context.Context // ends when the instance is to stop
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // how it ended; read after done
@@ -61,7 +62,7 @@ func Start(ctx context.Context, cfg *config.Config, role Role, opts Options) (*I
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	i := &Instance{node: n, cancel: cancel, done: make(chan struct{})}
+	i := &Instance{node: n, ctx: ctx, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(i.done)
 		defer unlock()
@@ -99,9 +100,22 @@ func (i *Instance) IssueToken(ctx context.Context, name string, lifetime time.Du
 // Done closes when everything has stopped, for whatever reason.
 func (i *Instance) Done() <-chan struct{} { return i.done }
 
-// Wait blocks until everything has stopped and tells why: nil after a clean stop.
+// Wait blocks until everything has stopped and tells why: nil after a clean stop,
+// an error that names the limit when a stop takes longer than it may. The process
+// is expected to exit then; embedded engines end with it.
 func (i *Instance) Wait() error {
-	<-i.done
+	select {
+	case <-i.done:
+	case <-i.ctx.Done():
+		limit := i.node.cfg.StopAfter
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		select {
+		case <-i.done:
+		case <-timer.C:
+			return fmt.Errorf("stop usher %s: it was not done within %v (stop_after)", i.node.role, limit)
+		}
+	}
 	if errors.Is(i.err, context.Canceled) {
 		return nil
 	}

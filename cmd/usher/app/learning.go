@@ -16,22 +16,31 @@ func eventTopics() []string {
 	return []string{event.TopicDecisions, event.TopicOutcomes, event.TopicSkills, event.TopicConfig}
 }
 
-// pipelinePhase moves events into the warehouse.
+// pipelinePhase moves events into the warehouse and keeps the roll-ups. Roll-ups
+// may be cancelled at any time, and computed by several processes at once: an hour
+// is always recounted whole.
 func (n *node) pipelinePhase() run.Phase {
-	return run.Phase{Name: "pipeline", Drain: n.cfg.StopAfter, Parts: []run.Part{
-		late("pipeline", func(context.Context) (worker, error) {
-			c := pipeline.DefaultConfig()
-			c.MaxRows, c.MaxAge = n.cfg.Pipeline.BatchRows, n.cfg.Pipeline.BatchAge
-			consumer, err := pipeline.New(c, pipeline.Deps{
-				Source: n.source(), Sink: clickhouse.NewWriter(n.engines.store, n.opts.Now, n.reg),
-				DeadLetters: n.engines.publisher, Log: n.log, Metrics: pipeline.NewMetrics(n.reg),
-			})
-			if err != nil {
-				return worker{}, err
-			}
-			return worker{run: consumer.Run}, nil
-		}),
-	}}
+	events := late("pipeline", func(context.Context) (worker, error) {
+		c := pipeline.DefaultConfig()
+		c.MaxRows, c.MaxAge = n.cfg.Pipeline.BatchRows, n.cfg.Pipeline.BatchAge
+		consumer, err := pipeline.New(c, pipeline.Deps{
+			Source: n.source(), Sink: clickhouse.NewWriter(n.engines.store, n.opts.Now, n.reg),
+			DeadLetters: n.engines.publisher, Log: n.log, Metrics: pipeline.NewMetrics(n.reg),
+		})
+		if err != nil {
+			return worker{}, err
+		}
+		return worker{run: consumer.Run}, nil
+	})
+	rollUps := late("roll-ups", func(context.Context) (worker, error) {
+		r, err := clickhouse.NewRoller(n.engines.store, clickhouse.DefaultRollerConfig(),
+			clickhouse.RollerDeps{Log: n.log, Registerer: n.reg, Now: n.opts.Now})
+		if err != nil {
+			return worker{}, err
+		}
+		return worker{run: r.Run}, nil
+	})
+	return run.Phase{Name: "pipeline", Drain: n.cfg.StopAfter, Parts: []run.Part{events, rollUps}}
 }
 
 // source reads an embedded broker alone, for nobody else can be there, and a real
@@ -43,18 +52,10 @@ func (n *node) source() pipeline.Source {
 	return n.engines.client.NewGroup(eventTopics()...)
 }
 
-// trainerPhase refits models and keeps the roll-ups. Both may be cancelled at any
-// time: what they do is stored whole or done again.
+// trainerPhase refits models. It may be cancelled at any time: what it does is
+// stored whole or done again.
 func (n *node) trainerPhase() run.Phase {
-	rollUps := late("roll-ups", func(context.Context) (worker, error) {
-		r, err := clickhouse.NewRoller(n.engines.store, clickhouse.DefaultRollerConfig(),
-			clickhouse.RollerDeps{Log: n.log, Registerer: n.reg, Now: n.opts.Now})
-		if err != nil {
-			return worker{}, err
-		}
-		return worker{run: r.Run}, nil
-	})
-	fits := late("trainer", func(context.Context) (worker, error) {
+	return run.Phase{Name: "trainer", Drain: n.cfg.StopAfter, Parts: []run.Part{late("trainer", func(context.Context) (worker, error) {
 		rows := trainingStore{db: n.engines.store}
 		t, err := trainer.New(trainerConfig(n.cfg), trainer.Deps{
 			Directory: directory{store: n.state.store}, Rows: rows, Store: rows,
@@ -65,6 +66,5 @@ func (n *node) trainerPhase() run.Phase {
 			return worker{}, err
 		}
 		return worker{run: t.Run}, nil
-	})
-	return run.Phase{Name: "trainer", Drain: n.cfg.StopAfter, Parts: []run.Part{rollUps, fits}}
+	})}}
 }
