@@ -18,9 +18,9 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	// Every check is a small world in a real engine: a quarter of the usual number
+	// Every check is a small world in a real engine: an eighth of the usual number
 	// by default, more with -rapid.checks.
-	if err := flag.Set("rapid.checks", "25"); err != nil {
+	if err := flag.Set("rapid.checks", "12"); err != nil {
 		panic(err)
 	}
 	os.Exit(embeddedtest.Main(m, func(s *embedded.Server) { engine = s }))

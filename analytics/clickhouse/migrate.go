@@ -35,6 +35,10 @@ func (m Migration) Sum() string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// shared tells that the migration makes views of the shared pieces of SQL, which
+// may change without its text: it is applied anew every time.
+func (m Migration) shared() bool { return strings.Contains(m.up, "{{template") }
+
 // Migrations lists every step in order.
 func Migrations() ([]Migration, error) {
 	entries, err := fs.ReadDir(sqlFiles, "sql/migrations")
@@ -215,7 +219,9 @@ func (db *DB) Migrate(ctx context.Context, to int) error {
 			if sum != m.Sum() {
 				return fmt.Errorf("migrate to %d (%s): it was applied with another text (%s, now %s)", m.Version, m.Name, sum, m.Sum())
 			}
-			continue
+			if !m.shared() {
+				continue
+			}
 		}
 		if err := db.step(ctx, m, m.up, true); err != nil {
 			return fmt.Errorf("migrate up to %d (%s): %w", m.Version, m.Name, err)

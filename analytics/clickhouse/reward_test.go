@@ -290,6 +290,11 @@ func TestObjectivesFoldLikeTheConfigLog(t *testing.T) {
 		{Name: "a", Base: 1, Value: value(.5)}, // 4: stale
 		{Name: "b", Base: 3, Deleted: true},    // 5: accepted
 		{Name: "c", Base: 7, Value: value(.6)}, // 6: stale, it never existed
+		{Name: "d", Base: 0, Deleted: true},    // 7: stale, it does not exist
+		{Name: "b", Base: 6, Value: value(.7)}, // 8: stale, it exists no more
+		{Name: "e", Base: 0, Value: value(.8)}, // 9: accepted, revision 10
+		{Name: "e", Base: 10, Deleted: true},   // 10: accepted
+		{Name: "e", Base: 0, Value: value(.9)}, // 11: accepted, revision 12
 	}
 	b := &pipeline.Block{Topic: "usher.config", Last: int64(len(changes) - 1)}
 	for i, c := range changes {
@@ -297,7 +302,7 @@ func TestObjectivesFoldLikeTheConfigLog(t *testing.T) {
 		b.Config = append(b.Config, storedAt(int64(i), c))
 	}
 	write(t, w, b)
-	if got := scalar[string](t, db, "SELECT toString(groupArray((objective, revision, bias, highest))) FROM objectives"); got != "[('a',4,0.4,2)]" {
+	if got := scalar[string](t, db, "SELECT toString(groupArray((objective, revision, bias, highest))) FROM (SELECT * FROM objectives ORDER BY objective)"); got != "[('a',4,0.4,2),('e',12,0.9,2)]" {
 		t.Errorf("the objectives are %s", got)
 	}
 }

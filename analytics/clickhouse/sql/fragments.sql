@@ -5,7 +5,8 @@ objectives; .Now is the clock that closes attribution windows. */ -}}
 
 {{define "objectives" -}}
 -- arrayFold walks the records of one objective in log order: one is accepted when
--- its base is the revision so far, and its own revision is its offset + 1.
+-- its base is the revision so far, and its own revision is its offset + 1. What
+-- does not exist, or no more, has revision 0 and cannot be deleted.
 SELECT
     account,
     name AS objective,
@@ -23,13 +24,15 @@ FROM
         account,
         name,
         arraySort(x -> x.1, groupArray((offset, base, deleted, value))) AS log,
-        arrayFold((state, x) -> if(x.2 = state, x.1 + 1, state), log, toInt64(0)) AS revision,
+        arrayFold(
+            (state, x) -> multiIf(x.2 != state OR (x.3 AND state = 0), state, x.3, toInt64(0), x.1 + 1),
+            log, toInt64(0)) AS revision,
         arrayFirst(x -> (x.1 + 1) = revision, log) AS current
     FROM config_log FINAL
     WHERE kind = 'objective' AND {{.Account}}
     GROUP BY account, name
 )
-WHERE revision > 0 AND NOT current.3 AND {{.Objective}}
+WHERE revision > 0 AND {{.Objective}}
 {{- end}}
 
 {{define "attributed" -}}

@@ -16,13 +16,15 @@ FROM
         account,
         name,
         arraySort(x -> x.1, groupArray((offset, base, deleted, value))) AS log,
-        arrayFold((state, x) -> if(x.2 = state, x.1 + 1, state), log, toInt64(0)) AS revision,
+        arrayFold(
+            (state, x) -> multiIf(x.2 != state OR (x.3 AND state = 0), state, x.3, toInt64(0), x.1 + 1),
+            log, toInt64(0)) AS revision,
         arrayFirst(x -> (x.1 + 1) = revision, log) AS current
     FROM config_log FINAL
     WHERE kind = 'objective' AND 1
     GROUP BY account, name
 )
-WHERE revision > 0 AND NOT current.3 AND 1;
+WHERE revision > 0 AND 1;
 
 CREATE OR REPLACE VIEW attributed_outcomes ON CLUSTER usher AS
 SELECT
@@ -83,13 +85,15 @@ FROM
         account,
         name,
         arraySort(x -> x.1, groupArray((offset, base, deleted, value))) AS log,
-        arrayFold((state, x) -> if(x.2 = state, x.1 + 1, state), log, toInt64(0)) AS revision,
+        arrayFold(
+            (state, x) -> multiIf(x.2 != state OR (x.3 AND state = 0), state, x.3, toInt64(0), x.1 + 1),
+            log, toInt64(0)) AS revision,
         arrayFirst(x -> (x.1 + 1) = revision, log) AS current
     FROM config_log FINAL
     WHERE kind = 'objective' AND 1
     GROUP BY account, name
 )
-WHERE revision > 0 AND NOT current.3 AND 1
+WHERE revision > 0 AND 1
 ) AS ob ON d.account = ob.account
 LEFT JOIN (
     SELECT account, objective, decision_id, sum(part) AS parts, sum(n) AS outcomes,
@@ -150,13 +154,15 @@ FROM
         account,
         name,
         arraySort(x -> x.1, groupArray((offset, base, deleted, value))) AS log,
-        arrayFold((state, x) -> if(x.2 = state, x.1 + 1, state), log, toInt64(0)) AS revision,
+        arrayFold(
+            (state, x) -> multiIf(x.2 != state OR (x.3 AND state = 0), state, x.3, toInt64(0), x.1 + 1),
+            log, toInt64(0)) AS revision,
         arrayFirst(x -> (x.1 + 1) = revision, log) AS current
     FROM config_log FINAL
     WHERE kind = 'objective' AND 1
     GROUP BY account, name
 )
-WHERE revision > 0 AND NOT current.3 AND 1
+WHERE revision > 0 AND 1
             )
             ARRAY JOIN terms AS term, arrayEnumerate(terms) AS position
         ) AS t ON a.account = t.account AND a.kind = t.kind

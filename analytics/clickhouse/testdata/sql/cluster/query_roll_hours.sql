@@ -81,13 +81,15 @@ FROM
         account,
         name,
         arraySort(x -> x.1, groupArray((offset, base, deleted, value))) AS log,
-        arrayFold((state, x) -> if(x.2 = state, x.1 + 1, state), log, toInt64(0)) AS revision,
+        arrayFold(
+            (state, x) -> multiIf(x.2 != state OR (x.3 AND state = 0), state, x.3, toInt64(0), x.1 + 1),
+            log, toInt64(0)) AS revision,
         arrayFirst(x -> (x.1 + 1) = revision, log) AS current
     FROM config_log FINAL
     WHERE kind = 'objective' AND account = {account:String}
     GROUP BY account, name
 )
-WHERE revision > 0 AND NOT current.3 AND objective = {objective:String}
+WHERE revision > 0 AND objective = {objective:String}
 ) AS ob ON d.account = ob.account
 LEFT JOIN (
     SELECT account, objective, decision_id, sum(part) AS parts, sum(n) AS outcomes,
@@ -148,13 +150,15 @@ FROM
         account,
         name,
         arraySort(x -> x.1, groupArray((offset, base, deleted, value))) AS log,
-        arrayFold((state, x) -> if(x.2 = state, x.1 + 1, state), log, toInt64(0)) AS revision,
+        arrayFold(
+            (state, x) -> multiIf(x.2 != state OR (x.3 AND state = 0), state, x.3, toInt64(0), x.1 + 1),
+            log, toInt64(0)) AS revision,
         arrayFirst(x -> (x.1 + 1) = revision, log) AS current
     FROM config_log FINAL
     WHERE kind = 'objective' AND account = {account:String}
     GROUP BY account, name
 )
-WHERE revision > 0 AND NOT current.3 AND objective = {objective:String}
+WHERE revision > 0 AND objective = {objective:String}
             )
             ARRAY JOIN terms AS term, arrayEnumerate(terms) AS position
         ) AS t ON a.account = t.account AND a.kind = t.kind

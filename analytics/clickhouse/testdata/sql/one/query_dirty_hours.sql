@@ -36,13 +36,15 @@ FROM
         account,
         name,
         arraySort(x -> x.1, groupArray((offset, base, deleted, value))) AS log,
-        arrayFold((state, x) -> if(x.2 = state, x.1 + 1, state), log, toInt64(0)) AS revision,
+        arrayFold(
+            (state, x) -> multiIf(x.2 != state OR (x.3 AND state = 0), state, x.3, toInt64(0), x.1 + 1),
+            log, toInt64(0)) AS revision,
         arrayFirst(x -> (x.1 + 1) = revision, log) AS current
     FROM config_log FINAL
     WHERE kind = 'objective' AND 1
     GROUP BY account, name
 )
-WHERE revision > 0 AND NOT current.3 AND 1
+WHERE revision > 0 AND 1
 ) AS o ON d.account = o.account AND d.objective = o.objective
 WHERE o.has_default
     AND toUnixTimestamp64Milli(d.time) + o.window_ms >= {since:Int64}
