@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -34,12 +35,7 @@ func taught(t testing.TB, n int, kinds ...string) *Learner {
 }
 
 func contains(kinds []string, k string) bool {
-	for _, s := range kinds {
-		if s == k {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(kinds, k)
 }
 
 func describe(ctx *Features, i int, kinds []string) {

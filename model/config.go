@@ -37,7 +37,8 @@ func (c Config) Validate() error {
 		name     string
 		v, limit int
 	}{
-		{"max_features", c.MaxFeatures, limitRows}, {"max_arms", c.MaxArms, limitCols},
+		{"max_features", c.MaxFeatures, limitRows},
+		{"max_arms", c.MaxArms, limitCols},
 		{"max_cells", c.MaxCells, limitCells},
 	} {
 		if f.v < 1 || f.v > f.limit {

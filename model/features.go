@@ -139,11 +139,11 @@ func (f *Features) addWord(field uint64, first int, name, word string) {
 func (f *Features) Cross(a, b string) {
 	fa, fb := xxhash.Sum64String(a), xxhash.Sum64String(b)
 	n := len(f.entries)
-	for i := 0; i < n; i++ {
+	for i := range n {
 		if !f.entries[i].crossable(fa) {
 			continue
 		}
-		for j := 0; j < n; j++ {
+		for j := range n {
 			if !f.entries[j].crossable(fb) {
 				continue
 			}

@@ -98,7 +98,7 @@ func TestReportHasTheAgreedShape(t *testing.T) {
 	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range strings.Fields("incidents people policy model usher last_half tenths decided_by decisions_per_second p50_ms p99_ms refits reward_to_model_seconds rows") {
+	for key := range strings.FieldsSeq("incidents people policy model usher last_half tenths decided_by decisions_per_second p50_ms p99_ms refits reward_to_model_seconds rows") {
 		if _, ok := got[key]; !ok {
 			t.Errorf("key %q is missing in %s", key, text)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
@@ -35,7 +34,7 @@ func rules() []*usherv1.Policy {
 
 func rule(id, title, why string, when, effect map[string]any) *usherv1.Policy {
 	return &usherv1.Policy{
-		Name: id, DisplayName: title, Description: why, Enabled: proto.Bool(true),
+		Name: id, DisplayName: title, Description: why, Enabled: new(true),
 		When: document(when), Effect: document(effect),
 	}
 }
