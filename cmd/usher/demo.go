@@ -89,7 +89,7 @@ func (w *world) demoHere(ctx context.Context, s *demoSettings, cfg *config.Confi
 	instance, err := app.Start(ctx, cfg, app.Up, app.Options{Log: log, Version: w.version})
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // stopped while starting: that is no failure
+			return nil //nolint:nilerr // stopped while starting: that is no failure
 		}
 		return err
 	}
