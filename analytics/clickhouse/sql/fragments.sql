@@ -76,9 +76,15 @@ SELECT
     s.outcomes = 0 AS silent,
     if(s.outcomes > 0, least(greatest(ob.bias + s.parts, ob.lowest), ob.highest), ob.default_reward) AS reward,
     if(s.outcomes > 0, s.last_time, fromUnixTimestamp64Milli(toUnixTimestamp64Milli(d.time) + ob.window_ms, 'UTC')) AS reward_time,
-    greatest(d.ingested_at, s.last_ingested) AS known_at
+    greatest(d.ingested_at, s.last_ingested) AS known_at,
+    d.conversation_id AS conversation_id, d.channel AS channel, d.intent AS intent,
+    d.mode AS mode, d.decided_by AS decided_by, d.policy AS policy, d.model_version AS model_version,
+    d.chosen AS chosen, d.baseline AS baseline, d.policy_only AS policy_only, d.model_only AS model_only,
+    d.propensity AS propensity, d.explored AS explored
 FROM (
-    SELECT account, decision_id, time, objective, ingested_at FROM decisions FINAL WHERE {{.Account}} AND {{.Target}}
+    SELECT account, decision_id, time, objective, ingested_at, conversation_id, channel, intent, mode, decided_by,
+        policy, model_version, chosen, baseline, policy_only, model_only, propensity, explored
+    FROM decisions FINAL WHERE {{.Account}} AND {{.Target}}
 ) AS d
 INNER JOIN (
     {{template "objectives" .}}
