@@ -34,7 +34,7 @@ type Config struct {
 
 // DefaultConfig replays the whole log in well under five minutes.
 func DefaultConfig() Config {
-	return Config{Rate: 120, ShadowShare: 0.1, SettleWait: time.Minute}
+	return Config{Rate: 150, ShadowShare: 0.15, SettleWait: time.Minute}
 }
 
 // Validate names every fault of the configuration.
