@@ -128,7 +128,8 @@ func printReady(out io.Writer, role app.Role, i *app.Instance) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(t, "\nusher %s is ready\n\n", role) // an error stays with t until Flush
 	for _, line := range []struct{ name, scheme, addr, rest string }{
-		{"REST API", "http://", a.HTTP, ""},
+		{"Status page", "http://", a.HTTP, "/"},
+		{"REST API", "http://", a.HTTP, "/v1"},
 		{"OpenAPI", "http://", a.HTTP, "/openapi.json"},
 		{"gRPC API", "", a.GRPC, ""},
 		{"Kafka", "", a.Kafka, ""},
@@ -142,17 +143,16 @@ func printReady(out io.Writer, role app.Role, i *app.Instance) error {
 	}
 	if token := i.AdminToken(); token != "" {
 		_, _ = fmt.Fprintf(t, "\n  Admin token (shown this once, only its hash is kept):\n\n    %s\n", token)
-		_, _ = fmt.Fprintf(t, "\nAsk for a first decision:\n\n  export TOKEN=%s\n", token)
-	}
-	if a.HTTP != "" {
-		_, _ = fmt.Fprintf(t, "%s", nextStep(a.HTTP))
+		_, _ = fmt.Fprintf(t, "\nAsk for a first decision:\n\n  export USHER_TOKEN=%s\n%s", token, nextStep(a.HTTP))
+	} else if a.HTTP != "" {
+		_, _ = fmt.Fprint(t, "\nThe admin token was shown at the first start; \"usher token create\" makes another.\n")
 	}
 	_, _ = fmt.Fprintln(t, "\nCtrl-C drains and stops.")
 	return t.Flush()
 }
 
 func nextStep(addr string) string {
-	return `  curl -s http://` + addr + `/v1/accounts/default/nextActions -H "Authorization: Bearer $TOKEN" \
+	return `  curl -s http://` + addr + `/v1/accounts/default/nextActions -H "Authorization: Bearer $USHER_TOKEN" \
     -d '{"conversation_id": "c-1", "intent": "billing", "candidates": [{"target": "sales"}, {"target": "billing"}]}'
 `
 }

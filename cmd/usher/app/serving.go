@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 
 	"github.com/google/uuid"
 
@@ -96,7 +95,8 @@ func (n *node) doorServer() (*rpc.Server, error) {
 	})
 	cfg := rpc.DefaultConfig()
 	// On this machine alone the page at / needs no token to show how things are.
-	cfg.OpenStatus = onLoopback(n.addr.HTTP)
+	cfg.OpenStatus = n.role == Up && loopback(n.cfg.HTTP.Addr)
+	cfg.Drain = min(cfg.Drain, n.cfg.StopAfter)
 	return rpc.New(cfg, rpc.Deps{
 		Verifier: n.state.tokens, Log: n.log, Metrics: n.reg, OpenAPI: proto.OpenAPI(), Version: n.opts.Version,
 		Status: func() []rpc.Fact { return services.Status(control.DefaultAccount) },
@@ -104,8 +104,9 @@ func (n *node) doorServer() (*rpc.Server, error) {
 	}, services.Services()...)
 }
 
-// onLoopback reports whether only this machine can reach addr.
-func onLoopback(addr string) bool {
-	at, err := netip.ParseAddrPort(addr)
-	return err == nil && at.Addr().IsLoopback()
+// loopback tells whether only this machine reaches the address.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }

@@ -20,6 +20,10 @@ import (
 // FileVariable names the environment variable that gives the file's path.
 const FileVariable = EnvPrefix + "CONFIG"
 
+// TokenVariable is where people keep a token for curl, as docs/api.md shows. It is
+// no part of the configuration and must not trip it.
+const TokenVariable = EnvPrefix + "TOKEN"
+
 // Inputs is where values come from, beside the defaults.
 type Inputs struct {
 	File    string         // path of a YAML file; empty reads none
@@ -119,7 +123,7 @@ func (l *loader) environment(environ []string) {
 		switch path, known := byEnv[name]; {
 		case known:
 			l.apply(path, values[name], source)
-		case name != FileVariable:
+		case name != FileVariable && name != TokenVariable:
 			l.unknown(name, slices.Collect(maps.Keys(byEnv)), "environment")
 		}
 	}
