@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -90,7 +91,7 @@ func TestMigrationsGoUpAndDownOneByOne(t *testing.T) {
 		}
 		states = append(states, tables(t, db))
 	}
-	for i := len(list) - 1; i >= 0; i-- {
+	for i := range slices.Backward(list) {
 		if err := db.MigrateDown(t.Context(), i); err != nil {
 			t.Fatal(err)
 		}

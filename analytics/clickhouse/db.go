@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	ch "github.com/ClickHouse/clickhouse-go/v2"
@@ -138,9 +139,7 @@ func (db *DB) deadline(ctx context.Context, limit time.Duration, extra ch.Settin
 	for name, value := range db.cfg.settings() {
 		settings[name] = value
 	}
-	for name, value := range extra {
-		settings[name] = value
-	}
+	maps.Copy(settings, extra)
 	ctx = ch.Context(ctx, ch.WithSettings(settings))
 	return context.WithTimeout(ctx, limit)
 }
