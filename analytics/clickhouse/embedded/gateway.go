@@ -32,17 +32,8 @@ type gateway struct {
 // upstream are the private addresses of the running engine.
 type upstream struct{ native, http string }
 
-// openGateway listens on both addresses.
-func openGateway(ctx context.Context, nativeAddr, httpAddr string, users map[string]User) (*gateway, error) {
-	var lc net.ListenConfig
-	native, err := lc.Listen(ctx, "tcp", nativeAddr)
-	if err != nil {
-		return nil, fmt.Errorf("listen for the native protocol: %w", err)
-	}
-	web, err := lc.Listen(ctx, "tcp", httpAddr)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listen for HTTP: %w", err), native.Close())
-	}
+// newGateway makes the doors over two listeners, which it owns from now on.
+func newGateway(native, web net.Listener, users map[string]User) *gateway {
 	g := &gateway{native: native, http: web, writer: users[UserWriter]}
 	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true}
 	g.client = &http.Client{Transport: transport}
@@ -51,7 +42,7 @@ func openGateway(ctx context.Context, nativeAddr, httpAddr string, users map[str
 	g.web = &http.Server{
 		Handler: g.proxy(transport), ReadHeaderTimeout: helloTimeout, MaxHeaderBytes: 64 << 10,
 	}
-	return g, nil
+	return g
 }
 
 // run serves both doors until ctx ends.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -33,14 +34,14 @@ type Server struct {
 	metrics *metrics
 	client  *http.Client
 	ready   chan struct{}
-	gateway *gateway // set by Run
+	gateway *gateway
 	pid     atomic.Int64
 	deaths  atomic.Int64
 }
 
 // New checks the configuration, finds the library, prepares the data folder and
-// settles the ports. It starts nothing. A port that is taken is reported here,
-// with the way to change it.
+// takes both addresses. It starts nothing; connections wait for Run. A port that is
+// taken is reported here, with the way to change it.
 func New(cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configure the embedded ClickHouse engine: %w", err)
@@ -74,16 +75,11 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	return s, nil
 }
 
-// prepare settles addresses and writes passwords and configuration files.
+// prepare writes passwords and configuration files, and takes the addresses.
 func (s *Server) prepare() error {
 	dir := s.cfg.DataDir
 	if err := os.MkdirAll(filepath.Join(dir, "store"), 0o700); err != nil {
 		return fmt.Errorf("make the engine's data folder: %w", err)
-	}
-	if err := settle(map[string]*string{
-		"native (--clickhouse-addr)": &s.cfg.NativeAddr, "HTTP (--clickhouse-http-addr)": &s.cfg.HTTPAddr,
-	}); err != nil {
-		return err
 	}
 	for name, user := range map[string]*User{UserWriter: &s.writer, UserReader: &s.reader} {
 		secret, err := password(filepath.Join(dir, name+".password"))
@@ -98,36 +94,50 @@ func (s *Server) prepare() error {
 	if err := writeFile(filepath.Join(dir, "config.xml"), configXML(dir, s.cfg.MemoryRatio)); err != nil {
 		return fmt.Errorf("write the engine's configuration: %w", err)
 	}
+	return s.listen()
+}
+
+// listen takes both addresses, and keeps them: a port that was given back could
+// be somebody else's when Run wants it.
+func (s *Server) listen() error {
+	var lc net.ListenConfig
+	native, err := lc.Listen(context.Background(), "tcp", s.cfg.NativeAddr)
+	if err != nil {
+		return fmt.Errorf("reserve an address for ClickHouse (choose another with --clickhouse-addr): %w", err)
+	}
+	web, err := lc.Listen(context.Background(), "tcp", s.cfg.HTTPAddr)
+	if err != nil {
+		return errors.Join(fmt.Errorf("reserve an address for ClickHouse (choose another with --clickhouse-http-addr): %w", err), native.Close())
+	}
+	s.cfg.NativeAddr, s.cfg.HTTPAddr = native.Addr().String(), web.Addr().String()
+	s.gateway = newGateway(native, web, map[string]User{
+		UserWriter: s.writer, UserReader: s.reader, UserDefault: {Name: UserDefault},
+	})
 	return nil
 }
 
-// settle turns port 0 of each address into a free port and refuses taken ones.
-// All are held until all are known, so they differ.
-func settle(addrs map[string]*string) error {
-	var open []net.Listener
-	defer func() {
-		for _, l := range open {
-			_ = l.Close() // nothing was sent on it
-		}
-	}()
+// The private ports lie below those that systems give to outgoing connections,
+// so that none of them takes a port between our choice and the engine's listen.
+const privateFirst, privateCount = 20_000, 12_000
+
+// privateAddrs picks two addresses that nobody listens on.
+func privateAddrs() (*upstream, error) {
 	var lc net.ListenConfig
-	for what, addr := range addrs {
-		l, err := lc.Listen(context.Background(), "tcp", *addr)
+	var free []string
+	var last error
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", privateFirst+rand.IntN(privateCount))
+		l, err := lc.Listen(context.Background(), "tcp", addr)
 		if err != nil {
-			return fmt.Errorf("reserve the %s address for ClickHouse: %w", what, err)
+			last = err
+			continue
 		}
-		open = append(open, l)
-		host, _, err := net.SplitHostPort(*addr)
-		if err != nil {
-			return fmt.Errorf("read the address %q: %w", *addr, err)
+		defer l.Close() // held until both are known, so they differ
+		if free = append(free, addr); len(free) == 2 {
+			return &upstream{native: free[0], http: free[1]}, nil
 		}
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		if err != nil {
-			return fmt.Errorf("read the reserved address: %w", err)
-		}
-		*addr = net.JoinHostPort(host, port)
 	}
-	return nil
+	return nil, fmt.Errorf("find private ports for the engine: %w", last)
 }
 
 // NativeAddr is the host:port of the native protocol; it never changes.
@@ -157,23 +167,16 @@ func (s *Server) PID() int { return int(s.pid.Load()) }
 // start fails, or when the stop needed force. Call it once.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.client.CloseIdleConnections()
-	gateway, err := openGateway(ctx, s.cfg.NativeAddr, s.cfg.HTTPAddr, map[string]User{
-		UserWriter: s.writer, UserReader: s.reader, UserDefault: {Name: UserDefault},
-	})
-	if err != nil {
-		return fmt.Errorf("open the engine's doors: %w", err)
-	}
-	s.gateway = gateway
 	doors := make(chan error, 1)
 	engine, stop := context.WithCancel(ctx)
 	defer stop()
 	open, closeDoors := context.WithCancel(ctx)
 	defer closeDoors()
 	go func() {
-		doors <- gateway.run(open)
+		doors <- s.gateway.run(open)
 		stop() // an engine that nobody can reach is of no use
 	}()
-	err = s.supervise(engine)
+	err := s.supervise(engine)
 	closeDoors()
 	return errors.Join(err, <-doors)
 }
@@ -209,8 +212,8 @@ func (s *Server) supervise(ctx context.Context) error {
 // runOnce runs one child until it ends or ctx does. It tells whether the engine
 // became ready and, unless ctx ended cleanly, why the child is gone.
 func (s *Server) runOnce(ctx context.Context) (reached bool, err error) {
-	private := &upstream{native: "127.0.0.1:0", http: "127.0.0.1:0"}
-	if err := settle(map[string]*string{"native": &private.native, "HTTP": &private.http}); err != nil {
+	private, err := privateAddrs()
+	if err != nil {
 		return false, err
 	}
 	p, err := spawn(s.cfg.Executable, s.cfg.ChildArgs, childFlags{
