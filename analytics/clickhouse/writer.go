@@ -114,9 +114,43 @@ func store[R row](ctx context.Context, w *Writer, c *claims, t table[R], b *pipe
 		return fmt.Errorf("claim events for %s: %w", t.name, err)
 	}
 	defer release()
-	known, err := lookUp(ctx, w.db, t, keys)
+	fresh, err := missing(ctx, w.db, t, rows, keys)
 	if err != nil {
-		return fmt.Errorf("look for stored events in %s: %w", t.name, err)
+		return err
+	}
+	w.metrics.duplicates.WithLabelValues(t.name).Add(float64(len(rows) - len(fresh)))
+	stored := len(fresh)
+	// The server writes a token down before it keeps the rows: one that is killed
+	// in between takes the repetition for a duplicate and drops it. So what the
+	// table holds is looked at again, and a second attempt has a token of its own.
+	for attempt := 0; len(fresh) > 0; attempt++ {
+		if attempt == maxAttempts {
+			return fmt.Errorf("insert %d rows into %s: the server accepts them and does not keep them", len(fresh), t.name)
+		}
+		if err := insert(ctx, w.db, t, token(b, t.name, attempt, fresh), fresh); err != nil {
+			return fmt.Errorf("insert %d rows into %s: %w", len(fresh), t.name, err)
+		}
+		if fresh, err = missing(ctx, w.db, t, fresh, nil); err != nil {
+			return err
+		}
+	}
+	w.metrics.rows.WithLabelValues(t.name).Add(float64(stored))
+	return nil
+}
+
+// maxAttempts bounds how often rows that the server drops are sent within one
+// write; the caller tries again later.
+const maxAttempts = 3
+
+// missing returns the rows whose events the table does not hold. keys are theirs,
+// made when nil.
+func missing[R row](ctx context.Context, db *DB, t table[R], rows []R, keys []uint64) ([]R, error) {
+	for i := len(keys); i < len(rows); i++ {
+		keys = append(keys, rows[i].at().key)
+	}
+	known, err := lookUp(ctx, db, t, keys)
+	if err != nil {
+		return nil, fmt.Errorf("look for stored events in %s: %w", t.name, err)
 	}
 	fresh := rows[:0:0]
 	for _, r := range rows {
@@ -124,15 +158,7 @@ func store[R row](ctx context.Context, w *Writer, c *claims, t table[R], b *pipe
 			fresh = append(fresh, r)
 		}
 	}
-	w.metrics.duplicates.WithLabelValues(t.name).Add(float64(len(rows) - len(fresh)))
-	if len(fresh) == 0 {
-		return nil
-	}
-	if err := insert(ctx, w.db, t, token(b, t.name, fresh), fresh); err != nil {
-		return fmt.Errorf("insert %d rows into %s: %w", len(fresh), t.name, err)
-	}
-	w.metrics.rows.WithLabelValues(t.name).Add(float64(len(fresh)))
-	return nil
+	return fresh, nil
 }
 
 // distinct drops all but the first row of each event.
@@ -184,13 +210,13 @@ func lookUp[R row](ctx context.Context, db *DB, t table[R], keys []uint64) (know
 // token names an insert. The server trusts tokens blindly, so it covers the very
 // rows and not the block's offsets alone: what is left of a block to insert
 // depends on what an earlier attempt has stored.
-func token[R row](b *pipeline.Block, table string, rows []R) string {
+func token[R row](b *pipeline.Block, table string, attempt int, rows []R) string {
 	h := fnv.New128a()
 	for _, r := range rows {
 		// A hash never returns an error.
 		_, _ = h.Write(append([]byte(r.at().identity), 0, 0))
 	}
-	return fmt.Sprintf("%s/%d/%d-%d/%s/%x", b.Topic, b.Partition, b.First, b.Last, table, h.Sum(nil))
+	return fmt.Sprintf("%s/%d/%d-%d/%s/%x/%d", b.Topic, b.Partition, b.First, b.Last, table, h.Sum(nil), attempt)
 }
 
 // insert sends the rows as one block.

@@ -238,15 +238,33 @@ func TestTokenGuardsALostAnswer(t *testing.T) {
 	rows := pointers(newShelf(b, epoch).outcomes)
 	table := outcomeTable("t")
 	for range 3 {
-		if err := insert(t.Context(), db, table, token(b, table.name, rows), rows); err != nil {
+		if err := insert(t.Context(), db, table, token(b, table.name, 0, rows), rows); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got := count(t, db, "outcomes"); got != 2 {
 		t.Errorf("%d rows after repeating an insert", got)
 	}
-	if token(b, table.name, rows) == token(b, table.name, rows[:1]) {
+	if token(b, table.name, 0, rows) == token(b, table.name, 0, rows[:1]) {
 		t.Error("the token does not cover the rows")
+	}
+}
+
+// TestTokenOfLostRowsLosesNothing gives the server the state that a kill between
+// its note of a token and its keeping of the rows leaves behind: the token is
+// known, the rows are not there.
+func TestTokenOfLostRowsLosesNothing(t *testing.T) {
+	db := open(t)
+	b := &pipeline.Block{Topic: "t", First: 0, Last: 0, Outcomes: []pipeline.Stored[event.Outcome]{storedAt(0, outcome("lost", "crm", epoch))}}
+	other := &pipeline.Block{Topic: "t", First: 9, Last: 9, Outcomes: []pipeline.Stored[event.Outcome]{storedAt(9, outcome("other", "crm", epoch))}}
+	table, stamp := outcomeTable("t"), epoch
+	rows := pointers(newShelf(b, stamp).outcomes)
+	if err := insert(t.Context(), db, table, token(b, table.name, 0, rows), pointers(newShelf(other, stamp).outcomes)); err != nil {
+		t.Fatal(err)
+	}
+	write(t, NewWriter(db, func() time.Time { return stamp }, nil), b)
+	if got := scalar[uint64](t, db, "SELECT count() FROM outcomes FINAL WHERE outcome_id = 'lost'"); got != 1 {
+		t.Errorf("the event is stored %d times", got)
 	}
 }
 
