@@ -11,6 +11,9 @@ import (
 // score finds the mode and, unless it is OFF, what the model makes of every
 // candidate, eligible or not: the record must show what a policy cost.
 func (t *turn) score() {
+	if t.fixed == nil {
+		t.policyOnly = t.bestByPolicy()
+	}
 	t.mode = t.findMode()
 	t.d.Mode = string(t.mode.Kind)
 	t.d.Objective = t.mode.Objective
@@ -65,12 +68,18 @@ func resize[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// findMode returns the most specific mode that is set.
+// findMode returns the most specific mode that is set: that of the policy which
+// matched, of the skill that policy alone would choose, or of the account.
 func (t *turn) findMode() Mode {
 	control, account := t.engine.deps.Control, t.d.Account
 	// A default effect has no name, so no scope of its own.
 	if t.rule != nil && !t.byDefault {
 		if m, ok := control.Mode(account, ScopePolicyPrefix+t.rule.Policy().Name); ok && m.Kind.Valid() {
+			return m
+		}
+	}
+	if t.policyOnly >= 0 {
+		if m, ok := control.Mode(account, ScopeSkillPrefix+t.keyAt(t.policyOnly)); ok && m.Kind.Valid() {
 			return m
 		}
 	}
@@ -88,7 +97,6 @@ func (t *turn) decide() {
 		t.decideFixed()
 		return
 	}
-	t.policyOnly = t.bestByPolicy()
 	if t.policyOnly < 0 {
 		return
 	}

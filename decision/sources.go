@@ -51,7 +51,7 @@ type ControlSource interface {
 	// Account returns the account, false when there is no such account.
 	Account(account string) (Account, bool)
 	// Mode returns the mode set for exactly this scope ("account",
-	// "policy:<name>"), false when none is set.
+	// "policy:<name>", "skill:<name>"), false when none is set.
 	Mode(account, scope string) (Mode, bool)
 }
 
@@ -106,6 +106,7 @@ type Mode struct {
 const (
 	ScopeAccount      = "account"
 	ScopePolicyPrefix = "policy:"
+	ScopeSkillPrefix  = "skill:" // the skill that policy alone would choose
 )
 
 // FreshMode is that of an account where nobody set one: watch, do not touch.

@@ -200,8 +200,8 @@ func (c *compiler) actions(r *Rule, list []event.Action, path string) []action {
 	out := make([]action, len(list))
 	for i, a := range list {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		if a.Type == "" {
-			c.check.Add(at+".type", "is missing")
+		if a.Type == "" && a.Target == "" {
+			c.check.Add(at, "needs a type or a target; a target without a type is a TRANSFER_TO_SKILL")
 		}
 		if len(a.Type) > maxName || len(a.Target) > 2*maxName {
 			c.check.Add(at, "has a type over %d or a target over %d bytes", maxName, 2*maxName)
