@@ -53,7 +53,7 @@ func TestPoliciesFromFirstToLast(t *testing.T) {
 	// An update keeps the state unless it says otherwise, and is guarded.
 	stale := p["etag"]
 	p = f.rest(t, "PATCH", "/v1/accounts/default/policies/vip", `{"effect":{"rank":{}},"etag":"`+stale.(string)+`"}`, 200)
-	if p["enabled"] != false || p["when"] != nil || p["etag"] == stale {
+	if p["enabled"] != false || p["when"] == nil || p["display_name"] != "VIPs first" || p["etag"] == stale {
 		t.Errorf("updated = %v", p)
 	}
 	conflict := f.rest(t, "PATCH", "/v1/accounts/default/policies/vip", `{"effect":{"rank":{}},"etag":"`+stale.(string)+`"}`, 409)

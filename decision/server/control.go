@@ -7,7 +7,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/usherhq/usher/decision"
 	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/internal/rpc"
 	"github.com/usherhq/usher/pipeline/event"
@@ -35,7 +34,6 @@ func (s *controlService) CreateAccount(ctx context.Context, r *usherv1.CreateAcc
 	if err != nil {
 		return nil, err
 	}
-	a.Revision = 0
 	stored, err := s.deps.Control.CreateAccount(ctx, a, author(ctx, ""))
 	if err != nil {
 		return nil, err
@@ -56,17 +54,31 @@ func (s *controlService) GetAccount(_ context.Context, r *usherv1.GetAccountRequ
 	return &usherv1.GetAccountResponse{Account: accountTo(a)}, nil
 }
 
-// UpdateAccount replaces an account.
+// UpdateAccount changes an account.
 func (s *controlService) UpdateAccount(ctx context.Context, r *usherv1.UpdateAccountRequest) (*usherv1.UpdateAccountResponse, error) {
 	id, err := parentAccount("name", r.GetAccount().GetName())
 	if err != nil {
 		return nil, err
 	}
-	a, err := accountFrom(id, r.GetAccount())
+	etag, err := parseEtag(r.GetAccount().GetEtag())
 	if err != nil {
 		return nil, err
 	}
-	stored, err := s.deps.Control.UpdateAccount(ctx, a, author(ctx, ""))
+	stored, err := edit(etag, func() (control.Account, int64, error) {
+		a, err := s.deps.Control.GetAccount(id)
+		return a, a.Revision, err
+	}, func(current control.Account, revision int64) (control.Account, error) {
+		next, err := patched(accountTo(current), r.GetAccount(), r.GetUpdateMask())
+		if err != nil {
+			return current, err
+		}
+		a, err := accountFrom(id, next)
+		if err != nil {
+			return current, err
+		}
+		a.Revision = revision
+		return s.deps.Control.UpdateAccount(ctx, a, author(ctx, ""))
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -95,11 +107,8 @@ func (s *controlService) ListAccounts(ctx context.Context, r *usherv1.ListAccoun
 
 func accountFrom(id string, a *usherv1.Account) (control.Account, error) {
 	out := control.Account{ID: id, DisplayName: a.GetDisplayName()}
-	var err error
-	if out.Revision, err = parseEtag(a.GetEtag()); err != nil {
-		return out, err
-	}
 	if a.GetDefaultEffect() != nil {
+		var err error
 		if out.DefaultEffect, err = json.Marshal(a.GetDefaultEffect().AsMap()); err != nil {
 			return out, invalid("default_effect", "holds a number that is not finite")
 		}
@@ -176,17 +185,28 @@ func (s *controlService) CreateObjective(ctx context.Context, r *usherv1.CreateO
 	return &usherv1.CreateObjectiveResponse{Objective: objectiveTo(account, stored)}, nil
 }
 
-// UpdateObjective writes a new version of an objective.
+// UpdateObjective writes a new version of an objective, changed in part.
 func (s *controlService) UpdateObjective(ctx context.Context, r *usherv1.UpdateObjectiveRequest) (*usherv1.UpdateObjectiveResponse, error) {
 	account, id, err := childName(r.GetObjective().GetName(), "objectives")
 	if err != nil {
 		return nil, err
 	}
-	o := objectiveFrom(id, r.GetObjective())
-	if o.Revision, err = parseEtag(r.GetObjective().GetEtag()); err != nil {
+	etag, err := parseEtag(r.GetObjective().GetEtag())
+	if err != nil {
 		return nil, err
 	}
-	stored, err := s.deps.Control.UpdateObjective(ctx, account, o, author(ctx, ""))
+	stored, err := edit(etag, func() (control.Objective, int64, error) {
+		o, err := s.deps.Control.GetObjective(account, id)
+		return o, o.Revision, err
+	}, func(current control.Objective, revision int64) (control.Objective, error) {
+		next, err := patched(objectiveTo(account, current), r.GetObjective(), r.GetUpdateMask())
+		if err != nil {
+			return current, err
+		}
+		o := objectiveFrom(id, next)
+		o.Revision = revision
+		return s.deps.Control.UpdateObjective(ctx, account, o, author(ctx, ""))
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -216,68 +236,4 @@ func objectiveTo(account string, o control.Objective) *usherv1.Objective {
 		out.Terms = append(out.Terms, &usherv1.ObjectiveTerm{Kind: t.Kind, Weight: t.Weight, Aggregate: t.Aggregate})
 	}
 	return out
-}
-
-// ListModes lists the scopes that have a mode of their own.
-func (s *controlService) ListModes(_ context.Context, r *usherv1.ListModesRequest) (*usherv1.ListModesResponse, error) {
-	account, err := parentAccount("parent", r.GetParent())
-	if err == nil {
-		err = s.account(account)
-	}
-	if err != nil {
-		return nil, err
-	}
-	all, err := s.deps.Control.Modes(account)
-	if err != nil {
-		return nil, err
-	}
-	part, next, err := page(all, r.GetPageSize(), r.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	resp := &usherv1.ListModesResponse{NextPageToken: next}
-	for _, m := range part {
-		resp.Modes = append(resp.Modes, modeTo(account, m))
-	}
-	return resp, nil
-}
-
-// GetMode returns the mode of one scope.
-func (s *controlService) GetMode(_ context.Context, r *usherv1.GetModeRequest) (*usherv1.GetModeResponse, error) {
-	account, scope, err := childName(r.GetName(), "modes")
-	if err != nil {
-		return nil, err
-	}
-	m, err := s.deps.Control.GetMode(account, scope)
-	if err != nil {
-		return nil, err
-	}
-	return &usherv1.GetModeResponse{Mode: modeTo(account, m)}, nil
-}
-
-// UpdateMode sets the mode of a scope.
-func (s *controlService) UpdateMode(ctx context.Context, r *usherv1.UpdateModeRequest) (*usherv1.UpdateModeResponse, error) {
-	account, scope, err := childName(r.GetMode().GetName(), "modes")
-	if err != nil {
-		return nil, err
-	}
-	m := control.Mode{
-		Scope: scope, Kind: decision.ModeKind(r.GetMode().GetMode()), Share: r.GetMode().GetShare(),
-		Exploration: r.GetMode().Exploration, Objective: r.GetMode().GetObjective(),
-	}
-	if m.Revision, err = parseEtag(r.GetMode().GetEtag()); err != nil {
-		return nil, err
-	}
-	stored, err := s.deps.Control.SetMode(ctx, account, m, author(ctx, r.GetReason()))
-	if err != nil {
-		return nil, err
-	}
-	return &usherv1.UpdateModeResponse{Mode: modeTo(account, stored)}, nil
-}
-
-func modeTo(account string, m control.Mode) *usherv1.Mode {
-	return &usherv1.Mode{
-		Name: "accounts/" + account + "/modes/" + m.Scope, Mode: string(m.Kind), Share: m.Share,
-		Exploration: m.Exploration, Objective: m.Objective, Etag: etagOf(m.Revision), UpdateTime: timestamppb.New(m.Updated),
-	}
 }

@@ -94,7 +94,7 @@ func (s *policyService) CreatePolicy(ctx context.Context, r *usherv1.CreatePolic
 	return &usherv1.CreatePolicyResponse{Policy: out}, err
 }
 
-// UpdatePolicy replaces a policy; its place stays, and its state unless given.
+// UpdatePolicy changes a policy; its place stays.
 func (s *policyService) UpdatePolicy(ctx context.Context, r *usherv1.UpdatePolicyRequest) (*usherv1.UpdatePolicyResponse, error) {
 	account, id, err := childName(r.GetPolicy().GetName(), "policies")
 	if err != nil {
@@ -104,12 +104,25 @@ func (s *policyService) UpdatePolicy(ctx context.Context, r *usherv1.UpdatePolic
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.deps.Policies.Update(ctx, account, id, change(ctx, etag, ""), func(p *policy.Policy) error {
-		next, err := parsePolicy(id, r.GetPolicy(), p.Enabled)
-		if err == nil {
-			*p = *next
+	_, err = edit(etag, func() (*policy.Policy, int64, error) {
+		p, _, err := s.deps.Policies.Get(account, id)
+		if err != nil {
+			return nil, 0, err
 		}
-		return err
+		return p, p.Revision, nil
+	}, func(current *policy.Policy, revision int64) (*policy.Policy, error) {
+		document, err := patched(s.policyOf(account, current, 0), r.GetPolicy(), r.GetUpdateMask())
+		if err != nil {
+			return nil, err
+		}
+		next, err := parsePolicy(id, document, true)
+		if err != nil {
+			return nil, err
+		}
+		return s.deps.Policies.Update(ctx, account, id, change(ctx, revision, ""), func(p *policy.Policy) error {
+			*p = *next
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, err

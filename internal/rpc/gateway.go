@@ -3,12 +3,16 @@ package rpc
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"net/textproto"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -91,8 +95,22 @@ func (s *Server) screen(next http.Handler) http.Handler {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
+		if r.Method == http.MethodPut {
+			r.URL.RawQuery = withMask(r.URL.Query(), body)
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// withMask makes the update mask of a PUT of the fields of its body, as the
+// gateway does by itself for PATCH alone. A body that is no object is left for
+// the codec to refuse.
+func withMask(query url.Values, body []byte) string {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(body, &fields) == nil && len(fields) > 0 && query.Get("update_mask") == "" {
+		query.Set("update_mask", strings.Join(slices.Sorted(maps.Keys(fields)), ","))
+	}
+	return query.Encode()
 }
 
 // contain answers 500 when a handler of the REST door itself panics.

@@ -11,6 +11,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -294,10 +295,15 @@ func (x *GetAccountResponse) GetAccount() *Account {
 	return nil
 }
 
-// UpdateAccountRequest carries the account's new state. An etag inside guards it.
+// UpdateAccountRequest carries what is new about the account. An etag inside
+// guards it.
 type UpdateAccountRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Account       *Account               `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Account *Account               `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// Fields of the account to set; a path below a document such as default_effect stands
+	// for the document. "*" sets all. Over REST it is made of the body's fields,
+	// over gRPC the populated fields are set when it is empty.
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -335,6 +341,13 @@ func (*UpdateAccountRequest) Descriptor() ([]byte, []int) {
 func (x *UpdateAccountRequest) GetAccount() *Account {
 	if x != nil {
 		return x.Account
+	}
+	return nil
+}
+
+func (x *UpdateAccountRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
 	}
 	return nil
 }
@@ -1003,10 +1016,14 @@ func (x *CreateObjectiveResponse) GetObjective() *Objective {
 	return nil
 }
 
-// UpdateObjectiveRequest carries the objective's new state. An etag inside guards it.
+// UpdateObjectiveRequest carries what is new about the objective. An etag inside
+// guards it.
 type UpdateObjectiveRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Objective     *Objective             `protobuf:"bytes,1,opt,name=objective,proto3" json:"objective,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Objective *Objective             `protobuf:"bytes,1,opt,name=objective,proto3" json:"objective,omitempty"`
+	// Fields of the objective to set, "*" for all. Over REST it is made of the
+	// body's fields, over gRPC the populated fields are set when it is empty.
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1044,6 +1061,13 @@ func (*UpdateObjectiveRequest) Descriptor() ([]byte, []int) {
 func (x *UpdateObjectiveRequest) GetObjective() *Objective {
 	if x != nil {
 		return x.Objective
+	}
+	return nil
+}
+
+func (x *UpdateObjectiveRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
 	}
 	return nil
 }
@@ -1396,12 +1420,16 @@ func (x *GetModeResponse) GetMode() *Mode {
 	return nil
 }
 
-// UpdateModeRequest carries the scope's new mode. An etag inside guards it.
+// UpdateModeRequest carries what is new about the scope's mode. An etag inside
+// guards it.
 type UpdateModeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Mode  *Mode                  `protobuf:"bytes,1,opt,name=mode,proto3" json:"mode,omitempty"`
 	// Kept in the audit log.
-	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Fields of the mode to set, "*" for all. Over REST it is made of the body's
+	// fields, over gRPC the populated fields are set when it is empty.
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1448,6 +1476,13 @@ func (x *UpdateModeRequest) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *UpdateModeRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
 }
 
 // UpdateModeResponse holds the mode as stored.
@@ -1973,7 +2008,7 @@ var File_usher_v1_control_proto protoreflect.FileDescriptor
 
 const file_usher_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x16usher/v1/control.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x01\n" +
+	"\x16usher/v1/control.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x01\n" +
 	"\aAccount\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12>\n" +
@@ -1990,9 +2025,11 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	"\x11GetAccountRequest\x12\x18\n" +
 	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\"A\n" +
 	"\x12GetAccountResponse\x12+\n" +
-	"\aaccount\x18\x01 \x01(\v2\x11.usher.v1.AccountR\aaccount\"I\n" +
+	"\aaccount\x18\x01 \x01(\v2\x11.usher.v1.AccountR\aaccount\"\x86\x01\n" +
 	"\x14UpdateAccountRequest\x121\n" +
-	"\aaccount\x18\x01 \x01(\v2\x11.usher.v1.AccountB\x04\xe2A\x01\x02R\aaccount\"D\n" +
+	"\aaccount\x18\x01 \x01(\v2\x11.usher.v1.AccountB\x04\xe2A\x01\x02R\aaccount\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\"D\n" +
 	"\x15UpdateAccountResponse\x12+\n" +
 	"\aaccount\x18\x01 \x01(\v2\x11.usher.v1.AccountR\aaccount\"Q\n" +
 	"\x13ListAccountsRequest\x12\x1b\n" +
@@ -2041,9 +2078,11 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	"\tobjective\x18\x02 \x01(\v2\x13.usher.v1.ObjectiveB\x04\xe2A\x01\x02R\tobjective\x12!\n" +
 	"\fobjective_id\x18\x03 \x01(\tR\vobjectiveId\"L\n" +
 	"\x17CreateObjectiveResponse\x121\n" +
-	"\tobjective\x18\x01 \x01(\v2\x13.usher.v1.ObjectiveR\tobjective\"Q\n" +
+	"\tobjective\x18\x01 \x01(\v2\x13.usher.v1.ObjectiveR\tobjective\"\x8e\x01\n" +
 	"\x16UpdateObjectiveRequest\x127\n" +
-	"\tobjective\x18\x01 \x01(\v2\x13.usher.v1.ObjectiveB\x04\xe2A\x01\x02R\tobjective\"L\n" +
+	"\tobjective\x18\x01 \x01(\v2\x13.usher.v1.ObjectiveB\x04\xe2A\x01\x02R\tobjective\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\"L\n" +
 	"\x17UpdateObjectiveResponse\x121\n" +
 	"\tobjective\x18\x01 \x01(\v2\x13.usher.v1.ObjectiveR\tobjective\"\xf0\x01\n" +
 	"\x04Mode\x12\x12\n" +
@@ -2067,10 +2106,12 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	"\x0eGetModeRequest\x12\x18\n" +
 	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\"5\n" +
 	"\x0fGetModeResponse\x12\"\n" +
-	"\x04mode\x18\x01 \x01(\v2\x0e.usher.v1.ModeR\x04mode\"U\n" +
+	"\x04mode\x18\x01 \x01(\v2\x0e.usher.v1.ModeR\x04mode\"\x92\x01\n" +
 	"\x11UpdateModeRequest\x12(\n" +
 	"\x04mode\x18\x01 \x01(\v2\x0e.usher.v1.ModeB\x04\xe2A\x01\x02R\x04mode\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"8\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12;\n" +
+	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\"8\n" +
 	"\x12UpdateModeResponse\x12\"\n" +
 	"\x04mode\x18\x01 \x01(\v2\x0e.usher.v1.ModeR\x04mode\"\x9b\x01\n" +
 	"\x05Model\x12\x12\n" +
@@ -2173,7 +2214,8 @@ var file_usher_v1_control_proto_goTypes = []any{
 	(*RollbackModelResponse)(nil),   // 34: usher.v1.RollbackModelResponse
 	(*structpb.Struct)(nil),         // 35: google.protobuf.Struct
 	(*timestamppb.Timestamp)(nil),   // 36: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 37: google.protobuf.Duration
+	(*fieldmaskpb.FieldMask)(nil),   // 37: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),     // 38: google.protobuf.Duration
 }
 var file_usher_v1_control_proto_depIdxs = []int32{
 	35, // 0: usher.v1.Account.default_effect:type_name -> google.protobuf.Struct
@@ -2182,63 +2224,66 @@ var file_usher_v1_control_proto_depIdxs = []int32{
 	0,  // 3: usher.v1.CreateAccountResponse.account:type_name -> usher.v1.Account
 	0,  // 4: usher.v1.GetAccountResponse.account:type_name -> usher.v1.Account
 	0,  // 5: usher.v1.UpdateAccountRequest.account:type_name -> usher.v1.Account
-	0,  // 6: usher.v1.UpdateAccountResponse.account:type_name -> usher.v1.Account
-	0,  // 7: usher.v1.ListAccountsResponse.accounts:type_name -> usher.v1.Account
-	10, // 8: usher.v1.Objective.terms:type_name -> usher.v1.ObjectiveTerm
-	37, // 9: usher.v1.Objective.window:type_name -> google.protobuf.Duration
-	36, // 10: usher.v1.Objective.update_time:type_name -> google.protobuf.Timestamp
-	9,  // 11: usher.v1.ListObjectivesResponse.objectives:type_name -> usher.v1.Objective
-	9,  // 12: usher.v1.GetObjectiveResponse.objective:type_name -> usher.v1.Objective
-	9,  // 13: usher.v1.CreateObjectiveRequest.objective:type_name -> usher.v1.Objective
-	9,  // 14: usher.v1.CreateObjectiveResponse.objective:type_name -> usher.v1.Objective
-	9,  // 15: usher.v1.UpdateObjectiveRequest.objective:type_name -> usher.v1.Objective
-	9,  // 16: usher.v1.UpdateObjectiveResponse.objective:type_name -> usher.v1.Objective
-	36, // 17: usher.v1.Mode.update_time:type_name -> google.protobuf.Timestamp
-	19, // 18: usher.v1.ListModesResponse.modes:type_name -> usher.v1.Mode
-	19, // 19: usher.v1.GetModeResponse.mode:type_name -> usher.v1.Mode
-	19, // 20: usher.v1.UpdateModeRequest.mode:type_name -> usher.v1.Mode
-	19, // 21: usher.v1.UpdateModeResponse.mode:type_name -> usher.v1.Mode
-	36, // 22: usher.v1.Model.create_time:type_name -> google.protobuf.Timestamp
-	35, // 23: usher.v1.Model.card:type_name -> google.protobuf.Struct
-	26, // 24: usher.v1.ListModelsResponse.models:type_name -> usher.v1.Model
-	26, // 25: usher.v1.GetModelResponse.model:type_name -> usher.v1.Model
-	26, // 26: usher.v1.PromoteModelResponse.model:type_name -> usher.v1.Model
-	26, // 27: usher.v1.RollbackModelResponse.model:type_name -> usher.v1.Model
-	1,  // 28: usher.v1.ControlService.CreateAccount:input_type -> usher.v1.CreateAccountRequest
-	3,  // 29: usher.v1.ControlService.GetAccount:input_type -> usher.v1.GetAccountRequest
-	5,  // 30: usher.v1.ControlService.UpdateAccount:input_type -> usher.v1.UpdateAccountRequest
-	7,  // 31: usher.v1.ControlService.ListAccounts:input_type -> usher.v1.ListAccountsRequest
-	11, // 32: usher.v1.ControlService.ListObjectives:input_type -> usher.v1.ListObjectivesRequest
-	13, // 33: usher.v1.ControlService.GetObjective:input_type -> usher.v1.GetObjectiveRequest
-	15, // 34: usher.v1.ControlService.CreateObjective:input_type -> usher.v1.CreateObjectiveRequest
-	17, // 35: usher.v1.ControlService.UpdateObjective:input_type -> usher.v1.UpdateObjectiveRequest
-	20, // 36: usher.v1.ControlService.ListModes:input_type -> usher.v1.ListModesRequest
-	22, // 37: usher.v1.ControlService.GetMode:input_type -> usher.v1.GetModeRequest
-	24, // 38: usher.v1.ControlService.UpdateMode:input_type -> usher.v1.UpdateModeRequest
-	27, // 39: usher.v1.ControlService.ListModels:input_type -> usher.v1.ListModelsRequest
-	29, // 40: usher.v1.ControlService.GetModel:input_type -> usher.v1.GetModelRequest
-	31, // 41: usher.v1.ControlService.PromoteModel:input_type -> usher.v1.PromoteModelRequest
-	33, // 42: usher.v1.ControlService.RollbackModel:input_type -> usher.v1.RollbackModelRequest
-	2,  // 43: usher.v1.ControlService.CreateAccount:output_type -> usher.v1.CreateAccountResponse
-	4,  // 44: usher.v1.ControlService.GetAccount:output_type -> usher.v1.GetAccountResponse
-	6,  // 45: usher.v1.ControlService.UpdateAccount:output_type -> usher.v1.UpdateAccountResponse
-	8,  // 46: usher.v1.ControlService.ListAccounts:output_type -> usher.v1.ListAccountsResponse
-	12, // 47: usher.v1.ControlService.ListObjectives:output_type -> usher.v1.ListObjectivesResponse
-	14, // 48: usher.v1.ControlService.GetObjective:output_type -> usher.v1.GetObjectiveResponse
-	16, // 49: usher.v1.ControlService.CreateObjective:output_type -> usher.v1.CreateObjectiveResponse
-	18, // 50: usher.v1.ControlService.UpdateObjective:output_type -> usher.v1.UpdateObjectiveResponse
-	21, // 51: usher.v1.ControlService.ListModes:output_type -> usher.v1.ListModesResponse
-	23, // 52: usher.v1.ControlService.GetMode:output_type -> usher.v1.GetModeResponse
-	25, // 53: usher.v1.ControlService.UpdateMode:output_type -> usher.v1.UpdateModeResponse
-	28, // 54: usher.v1.ControlService.ListModels:output_type -> usher.v1.ListModelsResponse
-	30, // 55: usher.v1.ControlService.GetModel:output_type -> usher.v1.GetModelResponse
-	32, // 56: usher.v1.ControlService.PromoteModel:output_type -> usher.v1.PromoteModelResponse
-	34, // 57: usher.v1.ControlService.RollbackModel:output_type -> usher.v1.RollbackModelResponse
-	43, // [43:58] is the sub-list for method output_type
-	28, // [28:43] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	37, // 6: usher.v1.UpdateAccountRequest.update_mask:type_name -> google.protobuf.FieldMask
+	0,  // 7: usher.v1.UpdateAccountResponse.account:type_name -> usher.v1.Account
+	0,  // 8: usher.v1.ListAccountsResponse.accounts:type_name -> usher.v1.Account
+	10, // 9: usher.v1.Objective.terms:type_name -> usher.v1.ObjectiveTerm
+	38, // 10: usher.v1.Objective.window:type_name -> google.protobuf.Duration
+	36, // 11: usher.v1.Objective.update_time:type_name -> google.protobuf.Timestamp
+	9,  // 12: usher.v1.ListObjectivesResponse.objectives:type_name -> usher.v1.Objective
+	9,  // 13: usher.v1.GetObjectiveResponse.objective:type_name -> usher.v1.Objective
+	9,  // 14: usher.v1.CreateObjectiveRequest.objective:type_name -> usher.v1.Objective
+	9,  // 15: usher.v1.CreateObjectiveResponse.objective:type_name -> usher.v1.Objective
+	9,  // 16: usher.v1.UpdateObjectiveRequest.objective:type_name -> usher.v1.Objective
+	37, // 17: usher.v1.UpdateObjectiveRequest.update_mask:type_name -> google.protobuf.FieldMask
+	9,  // 18: usher.v1.UpdateObjectiveResponse.objective:type_name -> usher.v1.Objective
+	36, // 19: usher.v1.Mode.update_time:type_name -> google.protobuf.Timestamp
+	19, // 20: usher.v1.ListModesResponse.modes:type_name -> usher.v1.Mode
+	19, // 21: usher.v1.GetModeResponse.mode:type_name -> usher.v1.Mode
+	19, // 22: usher.v1.UpdateModeRequest.mode:type_name -> usher.v1.Mode
+	37, // 23: usher.v1.UpdateModeRequest.update_mask:type_name -> google.protobuf.FieldMask
+	19, // 24: usher.v1.UpdateModeResponse.mode:type_name -> usher.v1.Mode
+	36, // 25: usher.v1.Model.create_time:type_name -> google.protobuf.Timestamp
+	35, // 26: usher.v1.Model.card:type_name -> google.protobuf.Struct
+	26, // 27: usher.v1.ListModelsResponse.models:type_name -> usher.v1.Model
+	26, // 28: usher.v1.GetModelResponse.model:type_name -> usher.v1.Model
+	26, // 29: usher.v1.PromoteModelResponse.model:type_name -> usher.v1.Model
+	26, // 30: usher.v1.RollbackModelResponse.model:type_name -> usher.v1.Model
+	1,  // 31: usher.v1.ControlService.CreateAccount:input_type -> usher.v1.CreateAccountRequest
+	3,  // 32: usher.v1.ControlService.GetAccount:input_type -> usher.v1.GetAccountRequest
+	5,  // 33: usher.v1.ControlService.UpdateAccount:input_type -> usher.v1.UpdateAccountRequest
+	7,  // 34: usher.v1.ControlService.ListAccounts:input_type -> usher.v1.ListAccountsRequest
+	11, // 35: usher.v1.ControlService.ListObjectives:input_type -> usher.v1.ListObjectivesRequest
+	13, // 36: usher.v1.ControlService.GetObjective:input_type -> usher.v1.GetObjectiveRequest
+	15, // 37: usher.v1.ControlService.CreateObjective:input_type -> usher.v1.CreateObjectiveRequest
+	17, // 38: usher.v1.ControlService.UpdateObjective:input_type -> usher.v1.UpdateObjectiveRequest
+	20, // 39: usher.v1.ControlService.ListModes:input_type -> usher.v1.ListModesRequest
+	22, // 40: usher.v1.ControlService.GetMode:input_type -> usher.v1.GetModeRequest
+	24, // 41: usher.v1.ControlService.UpdateMode:input_type -> usher.v1.UpdateModeRequest
+	27, // 42: usher.v1.ControlService.ListModels:input_type -> usher.v1.ListModelsRequest
+	29, // 43: usher.v1.ControlService.GetModel:input_type -> usher.v1.GetModelRequest
+	31, // 44: usher.v1.ControlService.PromoteModel:input_type -> usher.v1.PromoteModelRequest
+	33, // 45: usher.v1.ControlService.RollbackModel:input_type -> usher.v1.RollbackModelRequest
+	2,  // 46: usher.v1.ControlService.CreateAccount:output_type -> usher.v1.CreateAccountResponse
+	4,  // 47: usher.v1.ControlService.GetAccount:output_type -> usher.v1.GetAccountResponse
+	6,  // 48: usher.v1.ControlService.UpdateAccount:output_type -> usher.v1.UpdateAccountResponse
+	8,  // 49: usher.v1.ControlService.ListAccounts:output_type -> usher.v1.ListAccountsResponse
+	12, // 50: usher.v1.ControlService.ListObjectives:output_type -> usher.v1.ListObjectivesResponse
+	14, // 51: usher.v1.ControlService.GetObjective:output_type -> usher.v1.GetObjectiveResponse
+	16, // 52: usher.v1.ControlService.CreateObjective:output_type -> usher.v1.CreateObjectiveResponse
+	18, // 53: usher.v1.ControlService.UpdateObjective:output_type -> usher.v1.UpdateObjectiveResponse
+	21, // 54: usher.v1.ControlService.ListModes:output_type -> usher.v1.ListModesResponse
+	23, // 55: usher.v1.ControlService.GetMode:output_type -> usher.v1.GetModeResponse
+	25, // 56: usher.v1.ControlService.UpdateMode:output_type -> usher.v1.UpdateModeResponse
+	28, // 57: usher.v1.ControlService.ListModels:output_type -> usher.v1.ListModelsResponse
+	30, // 58: usher.v1.ControlService.GetModel:output_type -> usher.v1.GetModelResponse
+	32, // 59: usher.v1.ControlService.PromoteModel:output_type -> usher.v1.PromoteModelResponse
+	34, // 60: usher.v1.ControlService.RollbackModel:output_type -> usher.v1.RollbackModelResponse
+	46, // [46:61] is the sub-list for method output_type
+	31, // [31:46] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_usher_v1_control_proto_init() }

@@ -48,7 +48,7 @@ type ControlServiceClient interface {
 	CreateAccount(ctx context.Context, in *CreateAccountRequest, opts ...grpc.CallOption) (*CreateAccountResponse, error)
 	// GetAccount returns an account.
 	GetAccount(ctx context.Context, in *GetAccountRequest, opts ...grpc.CallOption) (*GetAccountResponse, error)
-	// UpdateAccount replaces an account's display name and default effect.
+	// UpdateAccount changes the fields of an account that update_mask names.
 	UpdateAccount(ctx context.Context, in *UpdateAccountRequest, opts ...grpc.CallOption) (*UpdateAccountResponse, error)
 	// ListAccounts lists the accounts the token may see.
 	ListAccounts(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error)
@@ -58,13 +58,15 @@ type ControlServiceClient interface {
 	GetObjective(ctx context.Context, in *GetObjectiveRequest, opts ...grpc.CallOption) (*GetObjectiveResponse, error)
 	// CreateObjective adds an objective.
 	CreateObjective(ctx context.Context, in *CreateObjectiveRequest, opts ...grpc.CallOption) (*CreateObjectiveResponse, error)
-	// UpdateObjective writes a new version of an objective.
+	// UpdateObjective writes a new version of an objective, in which the fields
+	// that update_mask names are changed.
 	UpdateObjective(ctx context.Context, in *UpdateObjectiveRequest, opts ...grpc.CallOption) (*UpdateObjectiveResponse, error)
 	// ListModes lists the scopes that have a mode of their own.
 	ListModes(ctx context.Context, in *ListModesRequest, opts ...grpc.CallOption) (*ListModesResponse, error)
 	// GetMode returns the mode of one scope.
 	GetMode(ctx context.Context, in *GetModeRequest, opts ...grpc.CallOption) (*GetModeResponse, error)
-	// UpdateMode sets the mode of a scope, which need not have had one.
+	// UpdateMode changes the fields of a scope's mode that update_mask names; the
+	// scope need not have had a mode. PUT does the same as PATCH.
 	UpdateMode(ctx context.Context, in *UpdateModeRequest, opts ...grpc.CallOption) (*UpdateModeResponse, error)
 	// ListModels lists the account's models, newest first.
 	ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error)
@@ -246,7 +248,7 @@ type ControlServiceServer interface {
 	CreateAccount(context.Context, *CreateAccountRequest) (*CreateAccountResponse, error)
 	// GetAccount returns an account.
 	GetAccount(context.Context, *GetAccountRequest) (*GetAccountResponse, error)
-	// UpdateAccount replaces an account's display name and default effect.
+	// UpdateAccount changes the fields of an account that update_mask names.
 	UpdateAccount(context.Context, *UpdateAccountRequest) (*UpdateAccountResponse, error)
 	// ListAccounts lists the accounts the token may see.
 	ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error)
@@ -256,13 +258,15 @@ type ControlServiceServer interface {
 	GetObjective(context.Context, *GetObjectiveRequest) (*GetObjectiveResponse, error)
 	// CreateObjective adds an objective.
 	CreateObjective(context.Context, *CreateObjectiveRequest) (*CreateObjectiveResponse, error)
-	// UpdateObjective writes a new version of an objective.
+	// UpdateObjective writes a new version of an objective, in which the fields
+	// that update_mask names are changed.
 	UpdateObjective(context.Context, *UpdateObjectiveRequest) (*UpdateObjectiveResponse, error)
 	// ListModes lists the scopes that have a mode of their own.
 	ListModes(context.Context, *ListModesRequest) (*ListModesResponse, error)
 	// GetMode returns the mode of one scope.
 	GetMode(context.Context, *GetModeRequest) (*GetModeResponse, error)
-	// UpdateMode sets the mode of a scope, which need not have had one.
+	// UpdateMode changes the fields of a scope's mode that update_mask names; the
+	// scope need not have had a mode. PUT does the same as PATCH.
 	UpdateMode(context.Context, *UpdateModeRequest) (*UpdateModeResponse, error)
 	// ListModels lists the account's models, newest first.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)

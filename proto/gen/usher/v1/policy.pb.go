@@ -10,6 +10,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -467,10 +468,15 @@ func (x *CreatePolicyResponse) GetPolicy() *Policy {
 	return nil
 }
 
-// UpdatePolicyRequest carries the policy's new state. An etag inside guards it.
+// UpdatePolicyRequest carries what is new about the policy. An etag inside
+// guards it.
 type UpdatePolicyRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Policy        *Policy                `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Policy *Policy                `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Fields of the policy to set; a path below a document such as when stands
+	// for the document. "*" sets all. Over REST it is made of the body's fields,
+	// over gRPC the populated fields are set when it is empty.
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -508,6 +514,13 @@ func (*UpdatePolicyRequest) Descriptor() ([]byte, []int) {
 func (x *UpdatePolicyRequest) GetPolicy() *Policy {
 	if x != nil {
 		return x.Policy
+	}
+	return nil
+}
+
+func (x *UpdatePolicyRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
 	}
 	return nil
 }
@@ -985,7 +998,7 @@ var File_usher_v1_policy_proto protoreflect.FileDescriptor
 
 const file_usher_v1_policy_proto_rawDesc = "" +
 	"\n" +
-	"\x15usher/v1/policy.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x03\n" +
+	"\x15usher/v1/policy.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x03\n" +
 	"\x06Policy\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12 \n" +
@@ -1019,9 +1032,11 @@ const file_usher_v1_policy_proto_rawDesc = "" +
 	"\x06policy\x18\x02 \x01(\v2\x10.usher.v1.PolicyB\x04\xe2A\x01\x02R\x06policy\x12\x1b\n" +
 	"\tpolicy_id\x18\x03 \x01(\tR\bpolicyId\"@\n" +
 	"\x14CreatePolicyResponse\x12(\n" +
-	"\x06policy\x18\x01 \x01(\v2\x10.usher.v1.PolicyR\x06policy\"E\n" +
+	"\x06policy\x18\x01 \x01(\v2\x10.usher.v1.PolicyR\x06policy\"\x82\x01\n" +
 	"\x13UpdatePolicyRequest\x12.\n" +
-	"\x06policy\x18\x01 \x01(\v2\x10.usher.v1.PolicyB\x04\xe2A\x01\x02R\x06policy\"@\n" +
+	"\x06policy\x18\x01 \x01(\v2\x10.usher.v1.PolicyB\x04\xe2A\x01\x02R\x06policy\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\"@\n" +
 	"\x14UpdatePolicyResponse\x12(\n" +
 	"\x06policy\x18\x01 \x01(\v2\x10.usher.v1.PolicyR\x06policy\"[\n" +
 	"\x13DeletePolicyRequest\x12\x18\n" +
@@ -1093,6 +1108,7 @@ var file_usher_v1_policy_proto_goTypes = []any{
 	(*MovePolicyResponse)(nil),    // 16: usher.v1.MovePolicyResponse
 	(*structpb.Struct)(nil),       // 17: google.protobuf.Struct
 	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil), // 19: google.protobuf.FieldMask
 }
 var file_usher_v1_policy_proto_depIdxs = []int32{
 	17, // 0: usher.v1.Policy.when:type_name -> google.protobuf.Struct
@@ -1103,31 +1119,32 @@ var file_usher_v1_policy_proto_depIdxs = []int32{
 	0,  // 5: usher.v1.CreatePolicyRequest.policy:type_name -> usher.v1.Policy
 	0,  // 6: usher.v1.CreatePolicyResponse.policy:type_name -> usher.v1.Policy
 	0,  // 7: usher.v1.UpdatePolicyRequest.policy:type_name -> usher.v1.Policy
-	0,  // 8: usher.v1.UpdatePolicyResponse.policy:type_name -> usher.v1.Policy
-	0,  // 9: usher.v1.EnablePolicyResponse.policy:type_name -> usher.v1.Policy
-	0,  // 10: usher.v1.DisablePolicyResponse.policy:type_name -> usher.v1.Policy
-	0,  // 11: usher.v1.MovePolicyResponse.policy:type_name -> usher.v1.Policy
-	1,  // 12: usher.v1.PolicyService.ListPolicies:input_type -> usher.v1.ListPoliciesRequest
-	3,  // 13: usher.v1.PolicyService.GetPolicy:input_type -> usher.v1.GetPolicyRequest
-	5,  // 14: usher.v1.PolicyService.CreatePolicy:input_type -> usher.v1.CreatePolicyRequest
-	7,  // 15: usher.v1.PolicyService.UpdatePolicy:input_type -> usher.v1.UpdatePolicyRequest
-	9,  // 16: usher.v1.PolicyService.DeletePolicy:input_type -> usher.v1.DeletePolicyRequest
-	11, // 17: usher.v1.PolicyService.EnablePolicy:input_type -> usher.v1.EnablePolicyRequest
-	13, // 18: usher.v1.PolicyService.DisablePolicy:input_type -> usher.v1.DisablePolicyRequest
-	15, // 19: usher.v1.PolicyService.MovePolicy:input_type -> usher.v1.MovePolicyRequest
-	2,  // 20: usher.v1.PolicyService.ListPolicies:output_type -> usher.v1.ListPoliciesResponse
-	4,  // 21: usher.v1.PolicyService.GetPolicy:output_type -> usher.v1.GetPolicyResponse
-	6,  // 22: usher.v1.PolicyService.CreatePolicy:output_type -> usher.v1.CreatePolicyResponse
-	8,  // 23: usher.v1.PolicyService.UpdatePolicy:output_type -> usher.v1.UpdatePolicyResponse
-	10, // 24: usher.v1.PolicyService.DeletePolicy:output_type -> usher.v1.DeletePolicyResponse
-	12, // 25: usher.v1.PolicyService.EnablePolicy:output_type -> usher.v1.EnablePolicyResponse
-	14, // 26: usher.v1.PolicyService.DisablePolicy:output_type -> usher.v1.DisablePolicyResponse
-	16, // 27: usher.v1.PolicyService.MovePolicy:output_type -> usher.v1.MovePolicyResponse
-	20, // [20:28] is the sub-list for method output_type
-	12, // [12:20] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	19, // 8: usher.v1.UpdatePolicyRequest.update_mask:type_name -> google.protobuf.FieldMask
+	0,  // 9: usher.v1.UpdatePolicyResponse.policy:type_name -> usher.v1.Policy
+	0,  // 10: usher.v1.EnablePolicyResponse.policy:type_name -> usher.v1.Policy
+	0,  // 11: usher.v1.DisablePolicyResponse.policy:type_name -> usher.v1.Policy
+	0,  // 12: usher.v1.MovePolicyResponse.policy:type_name -> usher.v1.Policy
+	1,  // 13: usher.v1.PolicyService.ListPolicies:input_type -> usher.v1.ListPoliciesRequest
+	3,  // 14: usher.v1.PolicyService.GetPolicy:input_type -> usher.v1.GetPolicyRequest
+	5,  // 15: usher.v1.PolicyService.CreatePolicy:input_type -> usher.v1.CreatePolicyRequest
+	7,  // 16: usher.v1.PolicyService.UpdatePolicy:input_type -> usher.v1.UpdatePolicyRequest
+	9,  // 17: usher.v1.PolicyService.DeletePolicy:input_type -> usher.v1.DeletePolicyRequest
+	11, // 18: usher.v1.PolicyService.EnablePolicy:input_type -> usher.v1.EnablePolicyRequest
+	13, // 19: usher.v1.PolicyService.DisablePolicy:input_type -> usher.v1.DisablePolicyRequest
+	15, // 20: usher.v1.PolicyService.MovePolicy:input_type -> usher.v1.MovePolicyRequest
+	2,  // 21: usher.v1.PolicyService.ListPolicies:output_type -> usher.v1.ListPoliciesResponse
+	4,  // 22: usher.v1.PolicyService.GetPolicy:output_type -> usher.v1.GetPolicyResponse
+	6,  // 23: usher.v1.PolicyService.CreatePolicy:output_type -> usher.v1.CreatePolicyResponse
+	8,  // 24: usher.v1.PolicyService.UpdatePolicy:output_type -> usher.v1.UpdatePolicyResponse
+	10, // 25: usher.v1.PolicyService.DeletePolicy:output_type -> usher.v1.DeletePolicyResponse
+	12, // 26: usher.v1.PolicyService.EnablePolicy:output_type -> usher.v1.EnablePolicyResponse
+	14, // 27: usher.v1.PolicyService.DisablePolicy:output_type -> usher.v1.DisablePolicyResponse
+	16, // 28: usher.v1.PolicyService.MovePolicy:output_type -> usher.v1.MovePolicyResponse
+	21, // [21:29] is the sub-list for method output_type
+	13, // [13:21] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_usher_v1_policy_proto_init() }

@@ -43,7 +43,8 @@ type PolicyServiceClient interface {
 	GetPolicy(ctx context.Context, in *GetPolicyRequest, opts ...grpc.CallOption) (*GetPolicyResponse, error)
 	// CreatePolicy appends a policy to the list.
 	CreatePolicy(ctx context.Context, in *CreatePolicyRequest, opts ...grpc.CallOption) (*CreatePolicyResponse, error)
-	// UpdatePolicy replaces a policy; its place and state stay unless given.
+	// UpdatePolicy changes the fields of a policy that update_mask names; its place
+	// stays.
 	UpdatePolicy(ctx context.Context, in *UpdatePolicyRequest, opts ...grpc.CallOption) (*UpdatePolicyResponse, error)
 	// DeletePolicy removes a policy. Its history stays in the config log.
 	DeletePolicy(ctx context.Context, in *DeletePolicyRequest, opts ...grpc.CallOption) (*DeletePolicyResponse, error)
@@ -157,7 +158,8 @@ type PolicyServiceServer interface {
 	GetPolicy(context.Context, *GetPolicyRequest) (*GetPolicyResponse, error)
 	// CreatePolicy appends a policy to the list.
 	CreatePolicy(context.Context, *CreatePolicyRequest) (*CreatePolicyResponse, error)
-	// UpdatePolicy replaces a policy; its place and state stay unless given.
+	// UpdatePolicy changes the fields of a policy that update_mask names; its place
+	// stays.
 	UpdatePolicy(context.Context, *UpdatePolicyRequest) (*UpdatePolicyResponse, error)
 	// DeletePolicy removes a policy. Its history stays in the config log.
 	DeletePolicy(context.Context, *DeletePolicyRequest) (*DeletePolicyResponse, error)
