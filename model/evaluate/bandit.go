@@ -59,7 +59,9 @@ type BanditPoint struct {
 // BanditResult is what a progressive validation found.
 type BanditResult struct {
 	Rows int `json:"rows"`
-	Arms int `json:"arms"`
+	// Unlabelled counts the rows left out because their label is empty.
+	Unlabelled int `json:"unlabelled,omitempty"`
+	Arms       int `json:"arms"`
 	// Error is the share of rows whose played arm was wrong; exploration counts.
 	Error float64 `json:"error"`
 	// Curve has the error at 1, 2, 5, 10, 20, 50 and 100 % of the rows.
@@ -82,7 +84,7 @@ func RunBandit(t *Table, cfg BanditConfig, now func() time.Time) (BanditResult, 
 		return BanditResult{}, fmt.Errorf("create learner: %w", err)
 	}
 	start := now()
-	res := BanditResult{Rows: len(plan.order), Arms: len(plan.arms)}
+	res := BanditResult{Rows: len(plan.order), Unlabelled: plan.unlabelled, Arms: len(plan.arms)}
 	marks := curveMarks(res.Rows)
 	scores := make([]model.Score, res.Arms)
 	p := make([]float64, res.Arms)

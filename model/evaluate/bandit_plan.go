@@ -24,13 +24,14 @@ type columnUse struct {
 
 // banditPlan is a table made ready to be played.
 type banditPlan struct {
-	rows  [][]string
-	order []int
-	right []int // arm index by row
-	arms  []model.Arm
-	uses  []columnUse
-	cross [][2]string
-	hours []string // by row, nil without a time column
+	unlabelled int // rows left out
+	rows       [][]string
+	order      []int
+	right      []int // arm index by row
+	arms       []model.Arm
+	uses       []columnUse
+	cross      [][2]string
+	hours      []string // by row, nil without a time column
 }
 
 func newBanditPlan(t *Table, cfg BanditConfig) (*banditPlan, error) {
@@ -41,7 +42,11 @@ func newBanditPlan(t *Table, cfg BanditConfig) (*banditPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &banditPlan{rows: rows, order: shuffled(len(rows), cfg.Seed), cross: cfg.Cross}
+	rows, unlabelled, err := labelled(t, rows, cfg.Label)
+	if err != nil {
+		return nil, err
+	}
+	p := &banditPlan{rows: rows, unlabelled: unlabelled, order: shuffled(len(rows), cfg.Seed), cross: cfg.Cross}
 	if err := p.label(t, cfg.Label); err != nil {
 		return nil, err
 	}
@@ -107,6 +112,25 @@ func filterRows(t *Table, filters []Filter) ([][]string, error) {
 		return nil, fault.New(fault.Invalid, "NO_ROWS", "%q has no rows left to play (%d before filters)", t.Path, len(t.Rows))
 	}
 	return rows, nil
+}
+
+// labelled leaves out the rows whose right answer nobody knows, and counts them:
+// no arm could be right there.
+func labelled(t *Table, rows [][]string, label string) (kept [][]string, without int, err error) {
+	at, err := t.Column(label)
+	if err != nil {
+		return nil, 0, err
+	}
+	kept = make([][]string, 0, len(rows))
+	for _, r := range rows {
+		if r[at] != "" {
+			kept = append(kept, r)
+		}
+	}
+	if len(kept) == 0 {
+		return nil, 0, fault.New(fault.Invalid, "NO_ROWS", "column %q of %q is empty in every row left to play", label, t.Path)
+	}
+	return kept, len(rows) - len(kept), nil
 }
 
 // label numbers the arms in alphabetical order.

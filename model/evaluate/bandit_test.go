@@ -171,6 +171,17 @@ func TestTabbedFilesMayHoldQuotes(t *testing.T) {
 	}
 }
 
+func TestRowsWithoutALabelAreNoArm(t *testing.T) {
+	table, err := ReadTable(writeFile(t, "u.csv", "right,city\nx,1\n,2\ny,3\n,4\n", false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := RunBandit(table, BanditConfig{Label: "right"}, fixedClock)
+	if err != nil || res.Rows != 2 || res.Arms != 2 || res.Unlabelled != 2 {
+		t.Errorf("got %+v, %v", res, err)
+	}
+}
+
 func TestBanditFaultsNameTheRemedy(t *testing.T) {
 	good := writeFile(t, "good.csv", mixed(9), false)
 	for name, c := range map[string]struct {
@@ -187,6 +198,7 @@ func TestBanditFaultsNameTheRemedy(t *testing.T) {
 		"several":        {good, BanditConfig{Label: "wrong", Text: "none", Cross: [][2]string{{"city", "x"}}}, []string{`"wrong"`, `"none"`, `"x"`, "it has: right"}},
 		"label leaks":    {good, BanditConfig{Label: "right", Features: []string{"right"}}, []string{"cannot be a feature"}},
 		"filtered empty": {good, BanditConfig{Label: "right", Where: []Filter{{Column: "city", Value: "Bonn"}}}, []string{"no rows left"}},
+		"no labels":      {writeFile(t, "n.csv", "a,b\n,1\n,2\n", false), BanditConfig{Label: "a"}, []string{`"a"`, "empty in every row"}},
 		"not a time":     {good, BanditConfig{Label: "right", Time: "city"}, []string{`"city"`, "not a time"}},
 	} {
 		t.Run(name, func(t *testing.T) {

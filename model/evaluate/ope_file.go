@@ -101,6 +101,9 @@ func readLog(cfg OPEConfig, target *targetPolicy) (*OPE, *support, error) {
 	if err := faults.err(); err != nil {
 		return nil, nil, err
 	}
+	if e.ips.n == 0 {
+		return nil, nil, fault.New(fault.Invalid, "NO_ROWS", "%q has no rows; a value needs logged decisions", cfg.Log)
+	}
 	return &e, sup, nil
 }
 

@@ -209,6 +209,7 @@ func TestOPEFaultsNameFileLineColumnAndRemedy(t *testing.T) {
 		"context not in target": {goodLog + "2,a,1,0.5\n", goodTarget, []string{":4: column position", "no rows for position=2"}},
 		"no such column":        {"item_id,click\na,1\n", goodTarget, []string{"propensity: ", "no such column", "item_id, click"}},
 		"ragged":                {goodLog + "1,a\n", goodTarget, []string{"line 4", "as many cells as the header"}},
+		"empty log":             {"position,item_id,click,propensity\n", goodTarget, []string{"has no rows", "logged decisions"}},
 		"empty target":          {goodLog, "position,item_id,prob\n", []string{"has no rows"}},
 	} {
 		t.Run(name, func(t *testing.T) {
