@@ -47,9 +47,7 @@ func (c *champions) Run(ctx context.Context) error {
 		var retry <-chan time.Time
 		if err != nil && ctx.Err() == nil {
 			c.log.WarnContext(ctx, "a promoted model cannot be loaded, the one before it stays live", "error", err)
-			timer := time.NewTimer(championRetry)
-			defer timer.Stop()
-			retry = timer.C
+			retry = time.After(championRetry)
 		}
 		select {
 		case <-ctx.Done():
@@ -92,20 +90,44 @@ func (c *champions) syncAccount(ctx context.Context, account string) error {
 		c.registry.Rollback(account) // still warm
 		return nil
 	}
-	data, err := c.source.Artifact(ctx, account, current.Version)
+	m, err := c.load(ctx, account, current.Version)
 	if err != nil {
-		return fmt.Errorf("fetch model %q: %w", current.Version, err)
-	}
-	m, err := model.Decode(data)
-	if err != nil {
-		return fmt.Errorf("read model %q: %w", current.Version, err)
-	}
-	if m.Version() != current.Version {
-		return fmt.Errorf("model %q says it is %q", current.Version, m.Version())
+		if live == nil && current.Previous != "" {
+			c.standIn(ctx, account, current.Previous)
+		}
+		return err
 	}
 	c.registry.Swap(account, m)
 	c.log.InfoContext(ctx, "model is live", "account", account, "model", current.Version, "reason", current.Reason)
 	return nil
+}
+
+// standIn makes the champion before live for as long as the champion cannot be
+// had: a process that starts while the warehouse is away has it in its cache more
+// often than not. Without it policy alone answers.
+func (c *champions) standIn(ctx context.Context, account, version string) {
+	m, err := c.load(ctx, account, version)
+	if err != nil {
+		return // the caller reports that the champion cannot be had
+	}
+	c.registry.Swap(account, m)
+	c.log.WarnContext(ctx, "the model before is live until the promoted one can be loaded", "account", account, "model", version)
+}
+
+// load fetches a model and checks that it is the one that was asked for.
+func (c *champions) load(ctx context.Context, account, version string) (*model.Model, error) {
+	data, err := c.source.Artifact(ctx, account, version)
+	if err != nil {
+		return nil, fmt.Errorf("fetch model %q: %w", version, err)
+	}
+	m, err := model.Decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("read model %q: %w", version, err)
+	}
+	if m.Version() != version {
+		return nil, fmt.Errorf("model %q says it is %q", version, m.Version())
+	}
+	return m, nil
 }
 
 // promoter makes a trained model the champion by a record of the config log.

@@ -87,7 +87,10 @@ func (r *replay) report() *Report {
 		report.Tenths = append(report.Tenths, tally(r.results[i*n/10:(i+1)*n/10]))
 	}
 	for _, one := range r.results {
-		report.DecidedBy[one.by] += 1 / float64(n)
+		report.DecidedBy[one.by]++
+	}
+	for by := range report.DecidedBy {
+		report.DecidedBy[by] /= float64(n)
 	}
 	return report
 }
