@@ -9,7 +9,8 @@
 //
 // When the disk (or Config.MaxBytes) is full, appends fail and nothing that was
 // acknowledged is touched. Decisions are still answered then; each one that could
-// not be recorded is counted in usher_decisions_not_recorded_total.
+// not be recorded is counted in usher_decisions_not_recorded_total. A record that
+// is too large is its sender's fault, refused and not counted.
 package decisionlog
 
 import (
@@ -18,6 +19,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -140,10 +142,11 @@ func Open(cfg Config, deps Deps) (*Log, error) {
 }
 
 // Append puts the messages onto the disk, all or none, and returns. An error
-// means that none of them will be published.
+// means that none of them will be published: [TooLarge] as the reason of an
+// Invalid fault says that they never can be, whatever else is tried.
 func (l *Log) Append(msgs ...event.Message) error {
 	err := l.append(msgs)
-	if err != nil {
+	if err != nil && fault.KindOf(err) != fault.Invalid {
 		for i := range msgs {
 			if msgs[i].Topic == event.TopicDecisions {
 				l.notRecorded.Add(1)
@@ -153,17 +156,30 @@ func (l *Log) Append(msgs ...event.Message) error {
 	return err
 }
 
+// TooLarge is the reason of the Invalid fault that refuses a record or a batch
+// over the limit. Its metadata hold size and limit in bytes and, for one record
+// of many, its place from 0 as index.
+const TooLarge = "REQUEST_TOO_LARGE"
+
+func tooLarge(what string, size, limit int) *fault.Error {
+	e := fault.New(fault.Invalid, TooLarge, "%s would have %d bytes, at most %d can be kept: send less", what, size, limit)
+	e.Metadata = map[string]string{"size": strconv.Itoa(size), "limit": strconv.Itoa(limit)}
+	return e
+}
+
 func (l *Log) append(msgs []event.Message) error {
 	for i := range msgs {
 		if size := len(msgs[i].Key) + len(msgs[i].Value); size > l.cfg.MaxRecord {
-			return fault.New(fault.Invalid, "RECORD_TOO_LARGE", "the record has %d bytes, the log takes %d", size, l.cfg.MaxRecord)
+			e := tooLarge("the record", size, l.cfg.MaxRecord)
+			e.Metadata["index"] = strconv.Itoa(i)
+			return e
 		}
 	}
 	buf, _ := l.buffers.Get().(*[]byte)
 	defer l.buffers.Put(buf)
 	*buf = appendFrame((*buf)[:0], msgs)
 	if len(*buf) > maxFrame {
-		return fault.New(fault.Invalid, "BATCH_TOO_LARGE", "the batch has %d bytes, the spool takes %d", len(*buf), maxFrame)
+		return tooLarge("the batch", len(*buf), maxFrame)
 	}
 	if err := l.write(*buf); err != nil {
 		return fmt.Errorf("append to spool: %w", err)
@@ -207,7 +223,7 @@ func (l *Log) write(frame []byte) error {
 
 // Record appends a decision and keeps it at hand for [Log.Recent]. The caller
 // must not change it afterwards. After an error it is neither on disk nor at
-// hand, and counted as not recorded.
+// hand, and counted as not recorded unless it is too large.
 func (l *Log) Record(d *event.Decision) error {
 	m, err := event.EncodeDecision(d, l.cfg.Format)
 	if err != nil {

@@ -347,8 +347,13 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := decisionlog.Open(cfg, decisionlog.Deps{}); err == nil || !strings.Contains(err.Error(), "another process") {
 		t.Errorf("a second Open = %v", err)
 	}
-	if err := l.Append(event.Message{Value: make([]byte, cfg.MaxRecord+1)}); err == nil {
-		t.Error("a record over the limit was taken")
+	large := event.Message{Topic: event.TopicDecisions, Value: make([]byte, cfg.MaxRecord+1)}
+	err := l.Append(event.Message{}, large)
+	if e, ok := errors.AsType[*fault.Error](err); !ok || e.Kind != fault.Invalid || e.Reason != decisionlog.TooLarge || e.Metadata["index"] != "1" {
+		t.Errorf("a record over the limit = %v", err)
+	}
+	if s := l.Stats(); s.NotRecorded != 0 {
+		t.Errorf("a sender's fault is counted as not recorded: %+v", s)
 	}
 	if err := errors.Join(l.Close(), l.Close()); err != nil {
 		t.Error(err)

@@ -23,7 +23,8 @@ type decisionService struct {
 }
 
 // NextActions decides, puts the record on disk, and answers. A record that the
-// disk does not take is counted; the caller gets the answer all the same.
+// disk does not take is counted; the caller gets the answer all the same. One
+// that is too large is the caller's fault, and refused.
 func (s *decisionService) NextActions(ctx context.Context, r *usherv1.NextActionsRequest) (*usherv1.NextActionsResponse, error) {
 	account, err := parentAccount("parent", r.GetParent())
 	if err != nil {
@@ -37,24 +38,15 @@ func (s *decisionService) NextActions(ctx context.Context, r *usherv1.NextAction
 		d.ID = retryID(r, d)
 	}
 	if !r.GetDryRun() {
-		s.record(d)
+		if err := s.record(r, d); err != nil {
+			return nil, err
+		}
 	}
 	resp := responseOf(d)
 	if r.GetExplain() {
 		resp.Explanation = event.DecisionToProto(d)
 	}
 	return resp, nil
-}
-
-// record keeps a decision unless it is a retry of one that was kept just now.
-func (s *decisionService) record(d *event.Decision) {
-	s.counts.decided(d)
-	if _, again := s.deps.Recorder.Recent(d.Account, d.ID); again {
-		return
-	}
-	if err := s.deps.Recorder.Record(d); err != nil {
-		s.deps.Log.Error("decision is answered but not recorded", "account", d.Account, "decision", d.ID, "error", err)
-	}
 }
 
 // requestOf is the engine's view of a request.

@@ -341,6 +341,44 @@ func TestBadQuestionsAreNamedInFull(t *testing.T) {
 	}
 }
 
+// What the log can never take is refused, not answered and lost; it is not
+// counted among what the disk did not take.
+func TestTooLargeToBeRecorded(t *testing.T) {
+	f := start(t)
+	big := strings.Repeat("x", 30_000)
+	var attributes, candidates []string
+	for i := range 40 {
+		attributes = append(attributes, fmt.Sprintf(`"a%d":%q`, i, big))
+		candidates = append(candidates, fmt.Sprintf(`{"target":"t%d","payload":{"text":%q}}`, i, big))
+	}
+	for field, body := range map[string]string{
+		"attributes": `{"candidates":[{"target":"a"}],"attributes":{` + strings.Join(attributes, ",") + `}}`,
+		"candidates": `{"candidates":[` + strings.Join(candidates, ",") + `],"attributes":{"a":1}}`,
+	} {
+		a := f.rest(t, "POST", "/v1/accounts/default/nextActions", body, 400)
+		if text := fmt.Sprint(a); violated(a) != field || !strings.Contains(text, "REQUEST_TOO_LARGE") || !strings.Contains(text, "at most 1000000") {
+			t.Errorf("%s: %v", field, a)
+		}
+	}
+	if s := f.spool.Stats(); s.NotRecorded != 0 || s.Recorded != 0 {
+		t.Errorf("spool = %+v", s)
+	}
+	if text := fmt.Sprint(f.server.Status("default")); !strings.Contains(text, "{Decisions since start 0}") {
+		t.Errorf("a refused request counts as decided: %s", text)
+	}
+	// What the policies said of a small request is not the caller's doing.
+	long := strings.Repeat("y", 4000)
+	leaf := `{"attribute":"tier","operator":"eq","value":"gold"}`
+	for i := range 15 {
+		f.rest(t, "POST", "/v1/accounts/default/policies", fmt.Sprintf(`{"name":"p%d","when":{"any":[%s]},"effect":{"rank":{}}}`, i, strings.Repeat(leaf+",", 19)+leaf), 200)
+	}
+	a := f.rest(t, "POST", "/v1/accounts/default/nextActions", `{"candidates":[{"target":"a"}],"attributes":{"tier":"`+long+`"}}`, 200)
+	record := f.rest(t, "GET", "/v1/accounts/default/decisions/"+a["decision_id"].(string), "", 200)
+	if s := f.spool.Stats(); s.NotRecorded != 0 || s.Recorded != 1 || len(record["policies"].([]any)) != 0 {
+		t.Errorf("spool = %+v, traces %v", s, len(record["policies"].([]any)))
+	}
+}
+
 func TestOutcomes(t *testing.T) {
 	f := start(t)
 	one := f.rest(t, "POST", "/v1/accounts/default/outcomes", `{"conversation_id":"c1","kind":"resolved","value":1,"event_time":"2026-05-01T10:00:00Z"}`, 200)
