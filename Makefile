@@ -62,8 +62,9 @@ e2e: build ## only the end-to-end tests on the binary
 	@go test -count=1 -timeout 15m ./cmd/usher/...
 
 .PHONY: modtest
-modtest: build ## the nested modules: deployment files are valid, peers agree on every decision
+modtest: build ## the nested modules: deployment files are valid, the API is described, peers agree on every decision
 	@cd tools/deploycheck && PROGRAM=$(CURDIR)/bin/usher go test -count=1 ./...
+	@cd tools/openapi && go vet ./... && go test -count=1 ./...
 	@cd bench/peers && go vet ./... && go test -count=1 -timeout 5m ./...
 
 .PHONY: race
@@ -101,7 +102,7 @@ fmt: $(TOOLS)/golangci-lint ## gofumpt and goimports
 
 .PHONY: generate
 generate: ## Go code and OpenAPI from the contract
-	@$(BUF) generate
+	@deploy/ci/generate.sh . $(BUF)
 
 .PHONY: checkgenerate
 checkgenerate: ## fail when generated files are not what generate makes

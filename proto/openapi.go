@@ -4,8 +4,9 @@ package proto
 
 import _ "embed"
 
-//go:embed gen/openapi/usher.swagger.json
+//go:embed gen/openapi/usher.openapi.json
 var openAPI string
 
-// OpenAPI returns the Swagger 2.0 document generated from the contract.
+// OpenAPI returns the OpenAPI 3 document generated from the contract, as JSON.
+// Its paths are those that a client calls.
 func OpenAPI() []byte { return []byte(openAPI) }

@@ -6,7 +6,7 @@ set -euo pipefail
 
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-"$@" generate -o "$out"
+"$(dirname "$0")/generate.sh" "$out" "$@"
 if ! diff -r proto/gen "$out/proto/gen"; then
 	echo "proto/gen is not what the contract makes: run make generate and commit" >&2
 	exit 1

@@ -242,7 +242,7 @@ func TestEveryMethodOnBothDoorsNeedsAToken(t *testing.T) {
 	seen := map[string]bool{}
 	for path, verbs := range doc.Paths {
 		for verb, op := range verbs {
-			at := strings.NewReplacer("{parent}", "accounts/a", "{name_1}", "accounts/a/x/y", "{name}", "accounts/a").Replace(path)
+			at := strings.NewReplacer("{", "", "}", "").Replace(path)
 			for _, token := range []string{"", "wrong"} {
 				if a := f.rest(t, strings.ToUpper(verb), at, token, "{}"); a.code != 401 || a.Code != int(codes.Unauthenticated) {
 					t.Errorf("REST %s %s with token %q = %d %s, want 401", verb, at, token, a.code, a.text)
@@ -466,7 +466,7 @@ func TestHealthAndTheOpenPages(t *testing.T) {
 		t.Errorf("/healthz = %d %s", a.code, a.text)
 	}
 	a := f.rest(t, "GET", "/openapi.json", "", "")
-	if a.code != 200 || !strings.Contains(a.text, `"security"`) || !strings.Contains(a.text, "/v1/accounts") || !strings.Contains(a.text, `"v0.1.0"`) {
+	if a.code != 200 || !strings.Contains(a.text, `"openapi": "3.`) || !strings.Contains(a.text, `"security"`) || !strings.Contains(a.text, "/v1/accounts") || !strings.Contains(a.text, `"v0.1.0"`) {
 		t.Errorf("/openapi.json = %d", a.code)
 	}
 	if a = f.rest(t, "GET", "/", "", ""); a.code != 200 || !strings.Contains(a.text, "Serving") || strings.Contains(a.text, "SHADOW") {

@@ -84,7 +84,7 @@ type Deps struct {
 	Verifier Verifier
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil: counted, not shown
-	OpenAPI  []byte                // the Swagger 2.0 document of the contract
+	OpenAPI  []byte                // the OpenAPI 3 document of the contract
 	Version  string
 	Status   func() []Fact // live status for the page at /; may be nil
 	// Ready closes when the services can answer; until then health says
