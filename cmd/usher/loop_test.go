@@ -69,22 +69,7 @@ func (s *site) play() {
 	before += more
 	s.ledger.settle(s.t, s.store, "default")
 	recount(s.t, s.store, "default")
-	var champion string
-	eventually(s.t, "a model is promoted", func() error {
-		var list struct {
-			Models []struct{ Name, State string }
-		}
-		if err := s.api().try(s.t.Context(), "GET", "/v1/accounts/default/models", nil, &list); err != nil {
-			return err
-		}
-		for _, m := range list.Models {
-			if m.State == "CHAMPION" {
-				champion = m.Name
-				return nil
-			}
-		}
-		return fmt.Errorf("no champion among %v", list.Models)
-	})
+	champion := s.champion()
 	eventually(s.t, "the model answers", func() error {
 		_, last := s.converse(1)
 		if last.ModelVersion == "" {
@@ -110,6 +95,30 @@ func (s *site) play() {
 	s.ledger.settle(s.t, s.store, "default")
 	recount(s.t, s.store, "default")
 	s.explain(last.DecisionID)
+}
+
+// champion waits until a model is live, and returns its version.
+func (s *site) champion() (version string) {
+	s.t.Helper()
+	eventually(s.t, "a model is promoted", func() error {
+		var list struct {
+			Models []struct {
+				State string
+				Card  struct{ Version string }
+			}
+		}
+		if err := s.api().try(s.t.Context(), "GET", "/v1/accounts/default/models", nil, &list); err != nil {
+			return err
+		}
+		for _, m := range list.Models {
+			if m.State == "CHAMPION" {
+				version = m.Card.Version
+				return nil
+			}
+		}
+		return fmt.Errorf("no champion among %d models", len(list.Models))
+	})
+	return version
 }
 
 // explain reads the whole record of a decision back.

@@ -100,9 +100,16 @@ func TestLoopOnRealEngines(t *testing.T) {
 		c.broker.Restart()
 	}
 	s.play()
-	for _, p := range []*process{decide, train, ingest} {
-		p.stop()
-	}
+	train.stop()
+	champion := s.champion()
+	eventually(t, "the champion answers", func() error {
+		if _, last := s.converse(1); last.ModelVersion != champion {
+			return fmt.Errorf("live is %q, champion %q", last.ModelVersion, champion)
+		}
+		return nil
+	})
+	ingest.stop()
+	decide.stop()
 
 	// A process that decides starts and answers with its models while the
 	// warehouse is away.
@@ -111,8 +118,8 @@ func TestLoopOnRealEngines(t *testing.T) {
 	if decide.ready.AdminToken != "" {
 		t.Error("a later start prints an admin token")
 	}
-	if _, last := s.converse(5); last.ModelVersion == "" {
-		t.Error("without the warehouse the model is gone")
+	if _, last := s.converse(5); last.ModelVersion != champion {
+		t.Errorf("without the warehouse %q answers, champion is %q", last.ModelVersion, champion)
 	}
 	decide.stop()
 }

@@ -148,6 +148,22 @@ func TestChampionIsFetchedWhenTheWarehouseIsBack(t *testing.T) {
 	r.wants(t, "v1")
 }
 
+// At the start of a process the champion may be out of reach and the one before
+// it in the cache: better an old model than none.
+func TestTheModelBeforeStandsIn(t *testing.T) {
+	s := &shelf{models: map[string][]byte{"default/v1": artifact(t, "v1"), "default/v2": []byte("torn")}}
+	r := follow(t, s)
+	p := promoter{control: r.control, author: "test"}
+	s.set(true) // neither is fetched while both are promoted
+	for _, version := range []string{"v1", "v2"} {
+		if err := p.Promote(t.Context(), "default", version, "better"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.set(false)
+	r.wants(t, "v1")
+}
+
 func TestArtifactCache(t *testing.T) {
 	s := &shelf{models: map[string][]byte{"a/b/../v1": artifact(t, "../v1")}}
 	dir := t.TempDir()
