@@ -248,15 +248,6 @@ func unmarshalProto(data []byte, m proto.Message) error {
 	return nil
 }
 
-// AccountOf is the account a message claims to be of, for messages that cannot
-// be decoded; empty when it does not say.
-func AccountOf(m *Message) string {
-	if v, ok := m.Header(headerAccount); ok && len(v) <= maxID && utf8.ValidString(v) {
-		return v
-	}
-	return ""
-}
-
 // AsDecodeError returns err as a *DecodeError, wrapping it as [ReasonInvalid]
 // when it is none, with the first violation's field.
 func AsDecodeError(err error) *DecodeError {
