@@ -56,14 +56,16 @@ func keep[T any](rows *[]Stored[T], m *event.Message, decode func(*event.Message
 	return nil
 }
 
-// bury keeps the message for the dead-letter topic and as a row.
+// bury keeps the message for the dead-letter topic and as a row. Both carry where
+// the event died first: one that was put back and is still poison stays one event.
 func (b *batch) bury(m *event.Message, why *event.DecodeError) {
 	headers := make(map[string]string, len(m.Headers))
 	for _, h := range m.Headers {
 		headers[h.Key] = string(h.Value)
 	}
+	o := originOf(m)
 	letter := event.DeadLetter{
-		Account: event.AccountOf(m), Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Time: m.Time,
+		Account: event.AccountOf(m), Topic: o.topic, Partition: o.partition, Offset: o.offset, Time: o.time, Attempt: o.attempt,
 		Reason: why.Reason, Field: why.Field, Detail: why.Detail, Key: m.Key, Value: m.Value, Headers: headers,
 	}
 	b.block.Dead = append(b.block.Dead, letter)

@@ -220,20 +220,21 @@ func replayDeadLetters(t *testing.T, log *memoryLog, want event.DeadLetter) {
 	}
 	log.letters = append(log.letters, log.letters[0], event.Message{Value: []byte("not ours")})
 	back := newLog(event.TopicOutcomes)
+	older := pipeline.ReplaySkipped{Older: 1} // a crash had it twice
 	for _, c := range []struct {
 		filter pipeline.ReplayFilter
 		want   pipeline.ReplayReport
 	}{
-		{pipeline.ReplayFilter{DryRun: true}, pipeline.ReplayReport{Seen: 4, Picked: 2, Cut: 1, Unreadable: 1}},
+		{pipeline.ReplayFilter{DryRun: true}, pipeline.ReplayReport{Seen: 4, Picked: 2, Skipped: older, Cut: 1, Unreadable: 1}},
 		{pipeline.ReplayFilter{Reason: "X"}, pipeline.ReplayReport{Seen: 4, Unreadable: 1}},
 		{pipeline.ReplayFilter{Account: "other"}, pipeline.ReplayReport{Seen: 4, Unreadable: 1}},
 		{pipeline.ReplayFilter{Since: time.Now().Add(time.Hour)}, pipeline.ReplayReport{Seen: 4, Unreadable: 1}},
 		{pipeline.ReplayFilter{Until: time.Now().Add(-time.Hour)}, pipeline.ReplayReport{Seen: 4, Unreadable: 1}},
-		{pipeline.ReplayFilter{Limit: 1}, pipeline.ReplayReport{Seen: 4, Picked: 1, Replayed: 1, Unreadable: 1}},
-		{pipeline.ReplayFilter{Field: "value"}, pipeline.ReplayReport{Seen: 4, Picked: 1, Replayed: 1, Unreadable: 1}},
+		{pipeline.ReplayFilter{Limit: 1}, pipeline.ReplayReport{Seen: 4, Picked: 1, Skipped: older, Cut: 1, Unreadable: 1}},
+		{pipeline.ReplayFilter{Field: "value"}, pipeline.ReplayReport{Seen: 4, Picked: 1, Replayed: 1, Skipped: older, Unreadable: 1}},
 	} {
 		c.filter.Topics = []string{event.TopicOutcomes}
-		report, err := pipeline.Replay(t.Context(), log, back, c.filter, nil)
+		report, err := pipeline.Replayer{Log: log, Publisher: back}.Run(t.Context(), c.filter)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,7 +242,7 @@ func replayDeadLetters(t *testing.T, log *memoryLog, want event.DeadLetter) {
 			t.Errorf("%+v: %s", c.filter, diff)
 		}
 	}
-	if m := back.letters[0]; m.Topic != event.TopicOutcomes || string(m.Value) != `{"value":"x"}` || len(m.Headers) != 1 {
+	if m := back.letters[0]; m.Topic != event.TopicOutcomes || string(m.Value) != `{"value":"x"}` || len(m.Headers) != 6 {
 		t.Errorf("put back as %+v", m)
 	}
 }

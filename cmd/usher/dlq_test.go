@@ -27,7 +27,8 @@ func TestDeadLetters(t *testing.T) {
 	writer := log.NewWriter()
 	good := `{"id":"1","source":"desk","account":"default","conversation_id":"c","kind":"resolved","value":1,"time":"2026-01-02T03:04:05Z"}`
 	var msgs []event.Message
-	for _, value := range []string{"poison", strings.Replace(good, `"resolved"`, `""`, 1), good} {
+	invalid := strings.NewReplacer(`"1"`, `"2"`, `"resolved"`, `""`).Replace(good)
+	for _, value := range []string{"poison", invalid, good} {
 		msgs = append(msgs, event.Message{Topic: event.TopicOutcomes, Key: []byte("c"), Value: []byte(value)})
 	}
 	if err := writer.Publish(t.Context(), msgs); err != nil {
@@ -37,7 +38,7 @@ func TestDeadLetters(t *testing.T) {
 		t.Helper()
 		eventually(t, "rows "+want, func() error {
 			got, err := query(t.Context(), p.ready.ClickHouseHTTP,
-				"SELECT (SELECT groupArray(outcome_id) FROM usher.outcomes), (SELECT arraySort(groupArray(reason)) FROM usher.dead_letters)")
+				"SELECT (SELECT arraySort(groupArray(outcome_id)) FROM usher.outcomes), (SELECT arraySort(groupArray(reason)) FROM usher.dead_letters)")
 			if err == nil && got != want {
 				err = fmt.Errorf("stored is %q", got)
 			}
@@ -53,15 +54,37 @@ func TestDeadLetters(t *testing.T) {
 	if len(got) != 1 || got[0].Field != "kind" || got[0].Topic != event.TopicOutcomes || len(got[0].Event) == 0 {
 		t.Errorf("the invalid one is listed as %+v", got)
 	}
-	for _, step := range []struct{ flag, want string }{
-		{"--dry-run", `{"seen":2,"picked":2,"replayed":0,"cut":0,"unreadable":0}`},
-		{"--dry-run=false", `{"seen":2,"picked":2,"replayed":2,"cut":0,"unreadable":0}`},
-	} {
-		if got := usher(t, "dlq", "replay", "--data-dir", dir, step.flag); strings.TrimSpace(got) != step.want {
-			t.Errorf("replay %s: %s, want %s", step.flag, got, step.want)
+	replay := func(want string, flags ...string) {
+		t.Helper()
+		got := usher(t, append([]string{"dlq", "replay", "--data-dir", dir}, flags...)...)
+		if !strings.HasSuffix(strings.TrimSpace(got), want) {
+			t.Errorf("replay %v: %s, want %s", flags, got, want)
 		}
 	}
-	rows("['1']\t['INVALID','INVALID','MALFORMED','MALFORMED']") // still poison
+	replay(`{"seen":2,"picked":2,"replayed":0,"skipped":{"older":0,"replayed":0,"stored":0},"cut":0,"unreadable":0}`, "--dry-run")
+	for attempt := 1; attempt <= 2; attempt++ {
+		usher(t, "dlq", "replay", "--data-dir", dir)
+		eventually(t, "the same letters again", func() error {
+			got := letters(t, dir)
+			if len(got) != 2 || got[0].Attempt != attempt || got[0].Offset > 1 || got[1].Attempt != attempt || got[1].Offset > 1 {
+				return fmt.Errorf("listed are %+v", got)
+			}
+			return nil
+		})
+		rows("['1']\t['INVALID','MALFORMED']") // still poison, still two
+	}
+	// The producer sends the event that was invalid again, mended.
+	if err := writer.Publish(t.Context(), []event.Message{{Topic: event.TopicOutcomes, Key: []byte("c"), Value: []byte(strings.Replace(good, `"1"`, `"2"`, 1))}}); err != nil {
+		t.Fatal(err)
+	}
+	rows("['1','2']\t['INVALID','MALFORMED']")
+	if got := letters(t, dir); len(got) != 1 || got[0].Reason != event.ReasonMalformed {
+		t.Errorf("listed are %+v, want what is still dead", got)
+	}
+	replay(`"picked":0,"replayed":0,"skipped":{"older":2,"replayed":0,"stored":1},"cut":0,"unreadable":0}`, "--reason", "INVALID")
+	if got := letters(t, dir, "--all"); len(got) != 2 {
+		t.Errorf("all are %+v, want two", got)
+	}
 	if err := writer.Close(); err != nil {
 		t.Error(err)
 	}

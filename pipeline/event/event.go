@@ -203,14 +203,16 @@ type ConfigChange struct {
 	Time    time.Time `json:"time"`
 }
 
-// DeadLetter is an event that could not be understood, with where it stood and
-// why. Replaying it writes Key, Value and Headers back to Topic.
+// DeadLetter is an event that could not be understood, with where it stood when
+// that was first found and why. Replaying it writes Key, Value and Headers back to
+// Topic; Topic, Partition, Offset and Time stay those of the first time.
 type DeadLetter struct {
 	Account   string            `json:"account,omitempty"`
 	Topic     string            `json:"topic"`
 	Partition int               `json:"partition"`
 	Offset    int64             `json:"offset"`
-	Time      time.Time         `json:"time"` // broker time of the original
+	Time      time.Time         `json:"time"`              // broker time of the original
+	Attempt   int               `json:"attempt,omitempty"` // how often it was put back before
 	Reason    string            `json:"reason"`
 	Field     string            `json:"field,omitempty"`
 	Detail    string            `json:"detail"`

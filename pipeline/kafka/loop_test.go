@@ -95,13 +95,13 @@ func checkDeadLetters(t *testing.T, client *kafka.Client, writer *kafka.Writer, 
 	var reasons []string
 	note := func(d *event.DeadLetter) { reasons = append(reasons, d.Reason) }
 	filter := pipeline.ReplayFilter{Topics: []string{event.TopicOutcomes}, DryRun: true}
-	dry, err := pipeline.Replay(t.Context(), client, writer, filter, note)
+	dry, err := pipeline.Replayer{Log: client, Publisher: writer, Each: note}.Run(t.Context(), filter)
 	must(t, err)
 	if dry.Picked != 2 || dry.Replayed != 0 || len(reasons) != 2 {
 		t.Errorf("dry run: %+v, letters %v", dry, reasons)
 	}
 	filter.DryRun, filter.Reason = false, event.ReasonMalformed
-	wet, err := pipeline.Replay(t.Context(), client, writer, filter, nil)
+	wet, err := pipeline.Replayer{Log: client, Publisher: writer}.Run(t.Context(), filter)
 	must(t, err)
 	if wet.Picked != 1 || wet.Replayed != 1 {
 		t.Errorf("replay: %+v", wet)
