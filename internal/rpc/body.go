@@ -66,6 +66,19 @@ func messageOf(v any) proto.Message {
 	return m
 }
 
+// fill returns the message that v is, or points to; in the latter case there is
+// one afterwards. Nil when v is something else.
+func fill(v any) proto.Message {
+	if m, ok := v.(proto.Message); ok {
+		return m
+	}
+	m := messageOf(v)
+	if m != nil {
+		reflect.ValueOf(v).Elem().Set(reflect.ValueOf(m))
+	}
+	return m
+}
+
 // misfit walks a JSON document along a message type and returns the path of the
 // first field (in alphabetical order) that the type does not have, or whose
 // value has another shape.

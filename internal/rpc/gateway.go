@@ -95,6 +95,7 @@ func (s *Server) screen(next http.Handler) http.Handler {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
+		r = withQuery(r)
 		if r.Method == http.MethodPut {
 			r.URL.RawQuery = withMask(r.URL.Query(), body)
 		}
@@ -196,7 +197,8 @@ func newCodec() runtime.Marshaler {
 // codec is the gateway's own, with errors that name the field.
 type codec struct{ runtime.JSONPb }
 
-// NewDecoder reads one message; an empty body leaves it empty.
+// NewDecoder reads one message; an empty body leaves it empty. The gateway's own
+// decoder reads a stream, so that what follows the first value would be lost.
 func (c *codec) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
 		body, err := io.ReadAll(r)
@@ -206,7 +208,12 @@ func (c *codec) NewDecoder(r io.Reader) runtime.Decoder {
 		if len(bytes.TrimSpace(body)) == 0 {
 			return io.EOF
 		}
-		if err := c.Unmarshal(body, v); err != nil {
+		if m := fill(v); m != nil {
+			err = protojson.Unmarshal(body, m)
+		} else {
+			err = c.Unmarshal(body, v)
+		}
+		if err != nil {
 			return explainBody(body, v, err)
 		}
 		return nil

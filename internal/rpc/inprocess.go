@@ -38,6 +38,7 @@ type inProcess struct {
 type inProcessMethod struct {
 	impl    any
 	handler grpc.MethodHandler
+	query   parameters
 }
 
 var _ grpc.ClientConnInterface = (*inProcess)(nil)
@@ -46,7 +47,8 @@ func newInProcess(services []Service, guard grpc.UnaryServerInterceptor) *inProc
 	c := &inProcess{methods: map[string]inProcessMethod{}, guard: guard}
 	for _, s := range services {
 		for _, m := range s.Desc.Methods {
-			c.methods[fullMethod(s.Desc, m.MethodName)] = inProcessMethod{impl: s.Impl, handler: m.Handler}
+			query, _ := parametersOf(s.Desc.ServiceName, m.MethodName)
+			c.methods[fullMethod(s.Desc, m.MethodName)] = inProcessMethod{impl: s.Impl, handler: m.Handler, query: query}
 		}
 	}
 	return c
@@ -64,7 +66,7 @@ func (c *inProcess) Invoke(ctx context.Context, method string, args, reply any, 
 	ctx = metadata.NewIncomingContext(context.WithValue(ctx, doorKey{}, doorHTTP), md)
 	decode := func(any) error { return nil }
 	resp, err := m.handler(m.impl, ctx, decode, func(ctx context.Context, _ any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-		return c.guard(ctx, args, info, next)
+		return c.guard(ctx, args, info, m.checked(next))
 	})
 	if err != nil {
 		return err
@@ -76,6 +78,20 @@ func (c *inProcess) Invoke(ctx context.Context, method string, args, reply any, 
 	}
 	proto.Merge(to, from)
 	return nil
+}
+
+// checked lets a call to the method only if its query makes sense; callers that
+// the guard turns away do not learn more than that.
+func (m inProcessMethod) checked(next grpc.UnaryHandler) grpc.UnaryHandler {
+	return func(ctx context.Context, req any) (any, error) {
+		query, asked := ctx.Value(queryKey{}).(string)
+		if asked && m.query.request != nil {
+			if err := m.query.check(query); err != nil {
+				return nil, err
+			}
+		}
+		return next(ctx, req)
+	}
 }
 
 // NewStream says that there are no streams on this door.
