@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/usherhq/usher/internal/fault"
 )
@@ -73,6 +74,9 @@ func (g *guard) call(ctx context.Context, req any, info *grpc.UnaryServerInfo, n
 		defer cancel()
 	}
 	resp, err = next(ctx, req)
+	if _, known := status.FromError(err); known && strings.HasPrefix(info.FullMethod, healthPrefix) {
+		return resp, err // of gRPC itself, such as NOT_FOUND for an unknown service
+	}
 	if err != nil {
 		return nil, g.status(info.FullMethod, err)
 	}
