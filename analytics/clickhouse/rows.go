@@ -6,11 +6,13 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/usherhq/usher/pipeline"
+	"github.com/usherhq/usher/pipeline/configlog"
 	"github.com/usherhq/usher/pipeline/event"
 )
 
@@ -161,7 +163,7 @@ func newShelf(b *pipeline.Block, now time.Time) *shelf {
 	}
 	for i := range b.Config {
 		e := &b.Config[i]
-		c := e.Value
+		c := withoutSecrets(e.Value)
 		if s.sound(e.Offset, e.Time, c.Account, c, timeFault("time", c.Time)) {
 			s.config = append(s.config, configRow{s.place(identify(c.Account, c.Kind, c.ID), e.Offset, e.Time), c})
 		}
@@ -170,6 +172,26 @@ func newShelf(b *pipeline.Block, now time.Time) *shelf {
 		s.addDead(&b.Dead[i])
 	}
 	return s
+}
+
+// withoutSecrets leaves out of a token's document what it is checked by: everybody
+// who may read the tables would read it. A document that cannot be read is left
+// out whole; the log has it.
+func withoutSecrets(c *event.ConfigChange) *event.ConfigChange {
+	if c.Kind != configlog.KindToken || len(c.Value) == 0 {
+		return c
+	}
+	open := *c
+	open.Value = nil
+	var document map[string]json.RawMessage
+	if json.Unmarshal(c.Value, &document) != nil {
+		return &open
+	}
+	maps.DeleteFunc(document, func(name string, _ json.RawMessage) bool { return strings.EqualFold(name, "hash") })
+	if text, err := json.Marshal(document); err == nil {
+		open.Value = text
+	}
+	return &open
 }
 
 func (s *shelf) addDecision(e *pipeline.Stored[event.Decision]) {

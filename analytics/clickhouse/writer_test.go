@@ -109,6 +109,34 @@ func TestEveryKindIsStoredWithItsPlace(t *testing.T) {
 	}
 }
 
+// TestTokensAreStoredWithoutTheirHash: whoever may read the tables must not read
+// what tokens are checked by.
+func TestTokensAreStoredWithoutTheirHash(t *testing.T) {
+	db := open(t)
+	late := time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC) // not storable: becomes a dead letter
+	b := &pipeline.Block{Topic: "t", Last: 3}
+	for i, c := range []event.ConfigChange{
+		{Kind: "token", Value: []byte(`{"hash":"s3cret","name":"ops","scopes":["admin"]}`), Time: epoch},
+		{Kind: "token", Value: []byte(`"s3cret"`), Time: epoch},
+		{Kind: "token", Value: []byte(`{"Hash":"s3cret"}`), Time: late},
+		{Kind: "policy", Value: []byte(`{"hash":"kept"}`), Time: epoch},
+	} {
+		c.ID = fmt.Sprint(i)
+		b.Config = append(b.Config, storedAt(int64(i), &c))
+	}
+	write(t, NewWriter(db, nil, nil), b)
+	got := scalar[string](t, db, "SELECT toString(groupArray(value)) FROM (SELECT value FROM config_log ORDER BY offset)")
+	if want := `['{"name":"ops","scopes":["admin"]}','','{"hash":"kept"}']`; got != want {
+		t.Errorf("stored are %s, want %s", got, want)
+	}
+	if dead := scalar[string](t, db, "SELECT any(value) FROM dead_letters"); dead == "" || strings.Contains(dead, "eyJIYXNo") {
+		t.Errorf("the dead letter holds %s", dead)
+	}
+	if string(b.Config[0].Value.Value) != `{"hash":"s3cret","name":"ops","scopes":["admin"]}` {
+		t.Error("the block was changed")
+	}
+}
+
 func identityOf(table string) string {
 	return map[string]string{
 		"decisions": decisionTable("").identity, "outcomes": outcomeTable("").identity, "skill_states": skillTable("").identity,
