@@ -67,6 +67,7 @@ func RunChild(args []string) error {
 		return err
 	}
 	defer unlock()
+	yieldToDecisions()
 	if err := serve(f); err != nil {
 		return err
 	}
@@ -75,6 +76,17 @@ func RunChild(args []string) error {
 		return errors.New("run the engine: it stopped by itself")
 	}
 	return nil
+}
+
+// niceness of the engine's threads.
+const niceness = 5
+
+// yieldToDecisions makes this thread, and the engine's threads that it starts,
+// give way to the parent when there is not enough processor for both: storing may
+// take a little longer, a bot's answer may not. Not being allowed to is no fault.
+func yieldToDecisions() {
+	runtime.LockOSThread() // never unlocked: the niceness stays with the thread
+	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, niceness)
 }
 
 // watchLifeline ends this process when the parent has gone and the clean stop,

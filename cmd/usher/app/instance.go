@@ -57,6 +57,7 @@ func Start(ctx context.Context, cfg *config.Config, role Role, opts Options) (*I
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	tuneMemory()
 	n, unlock, err := newNode(ctx, cfg, role, opts)
 	if err != nil {
 		return nil, err
