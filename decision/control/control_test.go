@@ -152,22 +152,22 @@ func TestObjectives(t *testing.T) {
 func TestModes(t *testing.T) {
 	c := start(t)
 	exploration := 0.05
-	m, err := c.SetMode(t.Context(), "default", control.Mode{Scope: "policy:vip", Kind: decision.ModeHoldout, Share: 0.1, Exploration: &exploration}, ann)
+	m, err := c.SetMode(t.Context(), "default", control.Mode{Scope: "skill:vip", Kind: decision.ModeHoldout, Share: 0.1, Exploration: &exploration}, ann)
 	if err != nil {
 		t.Fatal(err)
 	}
-	live, ok := c.Mode("default", "policy:vip")
+	live, ok := c.Mode("default", "skill:vip")
 	if !ok || live.Kind != decision.ModeHoldout || live.Share != 0.1 || *live.Exploration != 0.05 {
 		t.Errorf("the live mode is %+v, %v", live, ok)
 	}
-	if _, err := c.SetMode(t.Context(), "default", control.Mode{Scope: "policy:vip", Kind: decision.ModeOn}, ann); err != nil {
+	if _, err := c.SetMode(t.Context(), "default", control.Mode{Scope: "skill:vip", Kind: decision.ModeOn}, ann); err != nil {
 		t.Errorf("an unguarded change = %v", err)
 	}
 	m.Kind = decision.ModeOff
 	if _, err := c.SetMode(t.Context(), "default", m, ann); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("a change on an old revision = %v", err)
 	}
-	if live, _ := c.Mode("default", "policy:vip"); live.Kind != decision.ModeOn {
+	if live, _ := c.Mode("default", "skill:vip"); live.Kind != decision.ModeOn {
 		t.Errorf("the live mode is %+v", live)
 	}
 	if all, err := c.Modes("default"); err != nil || len(all) != 2 {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -96,6 +97,43 @@ func (c *Control) setMode(ctx context.Context, account string, m Mode, by Author
 	return readMode(r)
 }
 
+// checkShare holds the share against the mode that it is for.
+func (m Mode) checkShare(f *fault.Check) {
+	switch sound := m.Share >= 0 && m.Share <= 1; {
+	case m.Kind == decision.ModeCompare && (!sound || m.Share == 0):
+		f.Add("share", "must be above 0 and at most 1: in COMPARE it is the share of conversations that the model decides")
+	case m.Kind == decision.ModeHoldout && (!sound || m.Share == 0):
+		f.Add("share", "must be above 0 and at most 1: in HOLDOUT it is the share of conversations kept on policy")
+	case !sound:
+		f.Add("share", "must lie between 0 and 1")
+	}
+}
+
+// DeleteMode takes the mode of a scope away, which then follows the account. A
+// revision other than 0 guards it. Errors: NotFound, Conflict, Precondition for
+// the account's own mode, and those of the log.
+func (c *Control) DeleteMode(ctx context.Context, account, scope string, revision int64, by Author) error {
+	if _, err := c.GetAccount(account); err != nil {
+		return err
+	}
+	if scope == decision.ScopeAccount {
+		return fault.New(fault.Precondition, "ACCOUNT_MODE", "the account always has a mode: set it to OFF or SHADOW instead")
+	}
+	_, err := unguarded(revision, func() (struct{}, error) {
+		m, err := c.GetMode(account, scope)
+		if err != nil {
+			return struct{}{}, err
+		}
+		_, err = c.store.Write(ctx, event.ConfigChange{
+			Account: account, Kind: configlog.KindMode, Name: scope, Base: cmp.Or(revision, m.Revision),
+			Deleted: true, Author: by.Name, Reason: by.Reason,
+		})
+		c.view.Refresh()
+		return struct{}{}, err
+	})
+	return err
+}
+
 // checkMode lists every fault of a mode.
 func (c *Control) checkMode(account string, m Mode) error {
 	var f fault.Check
@@ -107,9 +145,12 @@ func (c *Control) checkMode(account string, m Mode) error {
 	if !m.Kind.Valid() {
 		f.Add("mode", "%q must be OFF, SHADOW, COMPARE, HOLDOUT or ON", m.Kind)
 	}
-	if !(m.Share >= 0 && m.Share <= 1) {
-		f.Add("share", "must lie between 0 and 1")
+	if kind == "policy" && ofPart {
+		if _, ok := c.store.State().Get(account, configlog.KindPolicy, name); !ok {
+			f.Add("name", "there is no policy %q", name)
+		}
 	}
+	m.checkShare(&f)
 	if e := m.Exploration; e != nil && !(*e >= 0 && *e <= 1) {
 		f.Add("exploration", "must lie between 0 and 1")
 	}

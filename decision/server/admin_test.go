@@ -148,6 +148,8 @@ func TestAccountsObjectivesAndModes(t *testing.T) {
 		t.Errorf("mode = %v", m)
 	}
 	// A scope holds a colon, which must not be taken for a custom method.
+	f.rest(t, "PUT", "/v1/accounts/shop/modes/policy:vip", `{"mode":"ON","exploration":0}`, 400)
+	f.rest(t, "POST", "/v1/accounts/shop/policies", vip, 200)
 	f.rest(t, "PUT", "/v1/accounts/shop/modes/policy:vip", `{"mode":"ON","exploration":0}`, 200)
 	if m = f.rest(t, "GET", "/v1/accounts/shop/modes/policy:vip", "", 200); m["mode"] != "ON" || m["exploration"] != 0.0 {
 		t.Errorf("mode = %v", m)
@@ -158,6 +160,21 @@ func TestAccountsObjectivesAndModes(t *testing.T) {
 	if got := violated(f.rest(t, "PATCH", "/v1/accounts/shop/modes/account", `{"mode":"MAYBE","share":2}`, 400)); got != "mode share" {
 		t.Errorf("violations = %q", got)
 	}
+	for _, mode := range []string{"COMPARE", "HOLDOUT"} {
+		a := f.rest(t, "PATCH", "/v1/accounts/shop/modes/skill:desk", `{"mode":"`+mode+`"}`, 400)
+		if violated(a) != "share" || !strings.Contains(fmt.Sprint(a), "in "+mode+" it is the share") {
+			t.Errorf("%s without a share = %v", mode, a)
+		}
+	}
+	f.rest(t, "PATCH", "/v1/accounts/shop/modes/policy:vip", `{"mode":"COMPARE","share":1}`, 200)
+	f.rest(t, "DELETE", "/v1/accounts/shop/modes/policy:vip?etag=1", "", 409)
+	f.rest(t, "DELETE", "/v1/accounts/shop/modes/policy:vip?reason=done", "", 200)
+	f.rest(t, "DELETE", "/v1/accounts/shop/modes/policy:vip", "", 404)
+	f.rest(t, "DELETE", "/v1/accounts/shop/modes/account", "", 400)
+	if _, ok := f.control.Mode("shop", "policy:vip"); ok {
+		t.Error("a deleted mode is live")
+	}
+	f.rest(t, "PATCH", "/v1/accounts/shop/modes/policy:vip", `{"mode":"ON"}`, 200)
 	for _, path := range []string{"objectives", "modes", "models", "policies"} {
 		f.rest(t, "GET", "/v1/accounts/nobody/"+path, "", 404)
 	}

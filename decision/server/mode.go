@@ -80,6 +80,19 @@ func (s *controlService) UpdateMode(ctx context.Context, r *usherv1.UpdateModeRe
 	return &usherv1.UpdateModeResponse{Mode: modeTo(account, stored)}, nil
 }
 
+// DeleteMode makes a scope follow the account again.
+func (s *controlService) DeleteMode(ctx context.Context, r *usherv1.DeleteModeRequest) (*usherv1.DeleteModeResponse, error) {
+	account, scope, err := childName(r.GetName(), "modes")
+	if err != nil {
+		return nil, err
+	}
+	etag, err := parseEtag(r.GetEtag())
+	if err != nil {
+		return nil, err
+	}
+	return &usherv1.DeleteModeResponse{}, s.deps.Control.DeleteMode(ctx, account, scope, etag, author(ctx, r.GetReason()))
+}
+
 func modeTo(account string, m control.Mode) *usherv1.Mode {
 	return &usherv1.Mode{
 		Name: "accounts/" + account + "/modes/" + m.Scope, Mode: string(m.Kind), Share: m.Share,

@@ -109,6 +109,7 @@ func controlRules() map[string]rpc.Rule {
 		"ListModes":       list,
 		"GetMode":         get,
 		"UpdateMode":      update,
+		"DeleteMode":      {Scope: rpc.ScopeAdmin, Account: byName},
 		"ListModels":      list,
 		"GetModel":        get,
 		"PromoteModel":    {Scope: rpc.ScopeAdmin, Account: byName},

@@ -1118,14 +1118,18 @@ func (x *UpdateObjectiveResponse) GetObjective() *Objective {
 }
 
 // Mode says how far a scope is in the model's hands. The scope is the last part
-// of the name: "account", "policy:{policy}" or "skill:{skill}".
+// of the name: "policy:{policy}" is the decisions that the policy leaves to
+// ranking, "skill:{skill}" those for which policy alone would choose the skill,
+// "account" all others. A policy's mode goes before a skill's, and a skill's
+// before the account's.
 type Mode struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// accounts/{account}/modes/{scope}
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// OFF, SHADOW, COMPARE, HOLDOUT or ON.
 	Mode string `protobuf:"bytes,2,opt,name=mode,proto3" json:"mode,omitempty"`
-	// COMPARE: share of conversations the model decides. HOLDOUT: share kept on policy.
+	// COMPARE: share of conversations the model decides. HOLDOUT: share kept on
+	// policy. Both need one above 0 and at most 1; the other modes have no use for it.
 	Share float64 `protobuf:"fixed64,3,opt,name=share,proto3" json:"share,omitempty"`
 	// Share of decisions given to exploration while the model decides.
 	Exploration *float64 `protobuf:"fixed64,4,opt,name=exploration,proto3,oneof" json:"exploration,omitempty"`
@@ -1530,6 +1534,105 @@ func (x *UpdateModeResponse) GetMode() *Mode {
 	return nil
 }
 
+// DeleteModeRequest names a scope.
+type DeleteModeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Etag  string                 `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Kept in the audit log.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteModeRequest) Reset() {
+	*x = DeleteModeRequest{}
+	mi := &file_usher_v1_control_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteModeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteModeRequest) ProtoMessage() {}
+
+func (x *DeleteModeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_control_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteModeRequest.ProtoReflect.Descriptor instead.
+func (*DeleteModeRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *DeleteModeRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeleteModeRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *DeleteModeRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// DeleteModeResponse is empty.
+type DeleteModeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteModeResponse) Reset() {
+	*x = DeleteModeResponse{}
+	mi := &file_usher_v1_control_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteModeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteModeResponse) ProtoMessage() {}
+
+func (x *DeleteModeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_control_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteModeResponse.ProtoReflect.Descriptor instead.
+func (*DeleteModeResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{27}
+}
+
 // Model is one trained version.
 type Model struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1546,7 +1649,7 @@ type Model struct {
 
 func (x *Model) Reset() {
 	*x = Model{}
-	mi := &file_usher_v1_control_proto_msgTypes[26]
+	mi := &file_usher_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1661,7 @@ func (x *Model) String() string {
 func (*Model) ProtoMessage() {}
 
 func (x *Model) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[26]
+	mi := &file_usher_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1674,7 @@ func (x *Model) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Model.ProtoReflect.Descriptor instead.
 func (*Model) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Model) GetName() string {
@@ -1614,7 +1717,7 @@ type ListModelsRequest struct {
 
 func (x *ListModelsRequest) Reset() {
 	*x = ListModelsRequest{}
-	mi := &file_usher_v1_control_proto_msgTypes[27]
+	mi := &file_usher_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +1729,7 @@ func (x *ListModelsRequest) String() string {
 func (*ListModelsRequest) ProtoMessage() {}
 
 func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[27]
+	mi := &file_usher_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,7 +1742,7 @@ func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsRequest.ProtoReflect.Descriptor instead.
 func (*ListModelsRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListModelsRequest) GetParent() string {
@@ -1674,7 +1777,7 @@ type ListModelsResponse struct {
 
 func (x *ListModelsResponse) Reset() {
 	*x = ListModelsResponse{}
-	mi := &file_usher_v1_control_proto_msgTypes[28]
+	mi := &file_usher_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1789,7 @@ func (x *ListModelsResponse) String() string {
 func (*ListModelsResponse) ProtoMessage() {}
 
 func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[28]
+	mi := &file_usher_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1802,7 @@ func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsResponse.ProtoReflect.Descriptor instead.
 func (*ListModelsResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListModelsResponse) GetModels() []*Model {
@@ -1726,7 +1829,7 @@ type GetModelRequest struct {
 
 func (x *GetModelRequest) Reset() {
 	*x = GetModelRequest{}
-	mi := &file_usher_v1_control_proto_msgTypes[29]
+	mi := &file_usher_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1738,7 +1841,7 @@ func (x *GetModelRequest) String() string {
 func (*GetModelRequest) ProtoMessage() {}
 
 func (x *GetModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[29]
+	mi := &file_usher_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1751,7 +1854,7 @@ func (x *GetModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModelRequest.ProtoReflect.Descriptor instead.
 func (*GetModelRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetModelRequest) GetName() string {
@@ -1771,7 +1874,7 @@ type GetModelResponse struct {
 
 func (x *GetModelResponse) Reset() {
 	*x = GetModelResponse{}
-	mi := &file_usher_v1_control_proto_msgTypes[30]
+	mi := &file_usher_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1886,7 @@ func (x *GetModelResponse) String() string {
 func (*GetModelResponse) ProtoMessage() {}
 
 func (x *GetModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[30]
+	mi := &file_usher_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1899,7 @@ func (x *GetModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModelResponse.ProtoReflect.Descriptor instead.
 func (*GetModelResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetModelResponse) GetModel() *Model {
@@ -1818,7 +1921,7 @@ type PromoteModelRequest struct {
 
 func (x *PromoteModelRequest) Reset() {
 	*x = PromoteModelRequest{}
-	mi := &file_usher_v1_control_proto_msgTypes[31]
+	mi := &file_usher_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +1933,7 @@ func (x *PromoteModelRequest) String() string {
 func (*PromoteModelRequest) ProtoMessage() {}
 
 func (x *PromoteModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[31]
+	mi := &file_usher_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +1946,7 @@ func (x *PromoteModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteModelRequest.ProtoReflect.Descriptor instead.
 func (*PromoteModelRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PromoteModelRequest) GetName() string {
@@ -1870,7 +1973,7 @@ type PromoteModelResponse struct {
 
 func (x *PromoteModelResponse) Reset() {
 	*x = PromoteModelResponse{}
-	mi := &file_usher_v1_control_proto_msgTypes[32]
+	mi := &file_usher_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1882,7 +1985,7 @@ func (x *PromoteModelResponse) String() string {
 func (*PromoteModelResponse) ProtoMessage() {}
 
 func (x *PromoteModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[32]
+	mi := &file_usher_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1895,7 +1998,7 @@ func (x *PromoteModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteModelResponse.ProtoReflect.Descriptor instead.
 func (*PromoteModelResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PromoteModelResponse) GetModel() *Model {
@@ -1917,7 +2020,7 @@ type RollbackModelRequest struct {
 
 func (x *RollbackModelRequest) Reset() {
 	*x = RollbackModelRequest{}
-	mi := &file_usher_v1_control_proto_msgTypes[33]
+	mi := &file_usher_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1929,7 +2032,7 @@ func (x *RollbackModelRequest) String() string {
 func (*RollbackModelRequest) ProtoMessage() {}
 
 func (x *RollbackModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[33]
+	mi := &file_usher_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1942,7 +2045,7 @@ func (x *RollbackModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackModelRequest.ProtoReflect.Descriptor instead.
 func (*RollbackModelRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RollbackModelRequest) GetParent() string {
@@ -1969,7 +2072,7 @@ type RollbackModelResponse struct {
 
 func (x *RollbackModelResponse) Reset() {
 	*x = RollbackModelResponse{}
-	mi := &file_usher_v1_control_proto_msgTypes[34]
+	mi := &file_usher_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2084,7 @@ func (x *RollbackModelResponse) String() string {
 func (*RollbackModelResponse) ProtoMessage() {}
 
 func (x *RollbackModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[34]
+	mi := &file_usher_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2097,7 @@ func (x *RollbackModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackModelResponse.ProtoReflect.Descriptor instead.
 func (*RollbackModelResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RollbackModelResponse) GetModel() *Model {
@@ -2113,7 +2216,12 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\"8\n" +
 	"\x12UpdateModeResponse\x12\"\n" +
-	"\x04mode\x18\x01 \x01(\v2\x0e.usher.v1.ModeR\x04mode\"\x9b\x01\n" +
+	"\x04mode\x18\x01 \x01(\v2\x0e.usher.v1.ModeR\x04mode\"Y\n" +
+	"\x11DeleteModeRequest\x12\x18\n" +
+	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\x12\x12\n" +
+	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x14\n" +
+	"\x12DeleteModeResponse\"\x9b\x01\n" +
 	"\x05Model\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12;\n" +
@@ -2141,7 +2249,7 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\">\n" +
 	"\x15RollbackModelResponse\x12%\n" +
-	"\x05model\x18\x01 \x01(\v2\x0f.usher.v1.ModelR\x05model2\xbd\x0f\n" +
+	"\x05model\x18\x01 \x01(\v2\x0f.usher.v1.ModelR\x05model2\xad\x10\n" +
 	"\x0eControlService\x12x\n" +
 	"\rCreateAccount\x12\x1e.usher.v1.CreateAccountRequest\x1a\x1f.usher.v1.CreateAccountResponse\"&\x82\xd3\xe4\x93\x02 :\aaccountb\aaccount\"\f/v1/accounts\x12o\n" +
 	"\n" +
@@ -2155,7 +2263,9 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	"\tListModes\x12\x1a.usher.v1.ListModesRequest\x1a\x1b.usher.v1.ListModesResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/{parent=accounts/*}/modes\x12k\n" +
 	"\aGetMode\x12\x18.usher.v1.GetModeRequest\x1a\x19.usher.v1.GetModeResponse\"+\x82\xd3\xe4\x93\x02%b\x04mode\x12\x1d/v1/{name=accounts/*/modes/*}\x12\xb1\x01\n" +
 	"\n" +
-	"UpdateMode\x12\x1b.usher.v1.UpdateModeRequest\x1a\x1c.usher.v1.UpdateModeResponse\"h\x82\xd3\xe4\x93\x02b:\x04modeZ0:\x04modeb\x04mode\x1a\"/v1/{mode.name=accounts/*/modes/*}b\x04mode2\"/v1/{mode.name=accounts/*/modes/*}\x12o\n" +
+	"UpdateMode\x12\x1b.usher.v1.UpdateModeRequest\x1a\x1c.usher.v1.UpdateModeResponse\"h\x82\xd3\xe4\x93\x02b:\x04modeZ0:\x04modeb\x04mode\x1a\"/v1/{mode.name=accounts/*/modes/*}b\x04mode2\"/v1/{mode.name=accounts/*/modes/*}\x12n\n" +
+	"\n" +
+	"DeleteMode\x12\x1b.usher.v1.DeleteModeRequest\x1a\x1c.usher.v1.DeleteModeResponse\"%\x82\xd3\xe4\x93\x02\x1f*\x1d/v1/{name=accounts/*/modes/*}\x12o\n" +
 	"\n" +
 	"ListModels\x12\x1b.usher.v1.ListModelsRequest\x1a\x1c.usher.v1.ListModelsResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{parent=accounts/*}/models\x12p\n" +
 	"\bGetModel\x12\x19.usher.v1.GetModelRequest\x1a\x1a.usher.v1.GetModelResponse\"-\x82\xd3\xe4\x93\x02'b\x05model\x12\x1e/v1/{name=accounts/*/models/*}\x12\x87\x01\n" +
@@ -2175,7 +2285,7 @@ func file_usher_v1_control_proto_rawDescGZIP() []byte {
 	return file_usher_v1_control_proto_rawDescData
 }
 
-var file_usher_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_usher_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_usher_v1_control_proto_goTypes = []any{
 	(*Account)(nil),                 // 0: usher.v1.Account
 	(*CreateAccountRequest)(nil),    // 1: usher.v1.CreateAccountRequest
@@ -2203,52 +2313,54 @@ var file_usher_v1_control_proto_goTypes = []any{
 	(*GetModeResponse)(nil),         // 23: usher.v1.GetModeResponse
 	(*UpdateModeRequest)(nil),       // 24: usher.v1.UpdateModeRequest
 	(*UpdateModeResponse)(nil),      // 25: usher.v1.UpdateModeResponse
-	(*Model)(nil),                   // 26: usher.v1.Model
-	(*ListModelsRequest)(nil),       // 27: usher.v1.ListModelsRequest
-	(*ListModelsResponse)(nil),      // 28: usher.v1.ListModelsResponse
-	(*GetModelRequest)(nil),         // 29: usher.v1.GetModelRequest
-	(*GetModelResponse)(nil),        // 30: usher.v1.GetModelResponse
-	(*PromoteModelRequest)(nil),     // 31: usher.v1.PromoteModelRequest
-	(*PromoteModelResponse)(nil),    // 32: usher.v1.PromoteModelResponse
-	(*RollbackModelRequest)(nil),    // 33: usher.v1.RollbackModelRequest
-	(*RollbackModelResponse)(nil),   // 34: usher.v1.RollbackModelResponse
-	(*structpb.Struct)(nil),         // 35: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),   // 36: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),   // 37: google.protobuf.FieldMask
-	(*durationpb.Duration)(nil),     // 38: google.protobuf.Duration
+	(*DeleteModeRequest)(nil),       // 26: usher.v1.DeleteModeRequest
+	(*DeleteModeResponse)(nil),      // 27: usher.v1.DeleteModeResponse
+	(*Model)(nil),                   // 28: usher.v1.Model
+	(*ListModelsRequest)(nil),       // 29: usher.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),      // 30: usher.v1.ListModelsResponse
+	(*GetModelRequest)(nil),         // 31: usher.v1.GetModelRequest
+	(*GetModelResponse)(nil),        // 32: usher.v1.GetModelResponse
+	(*PromoteModelRequest)(nil),     // 33: usher.v1.PromoteModelRequest
+	(*PromoteModelResponse)(nil),    // 34: usher.v1.PromoteModelResponse
+	(*RollbackModelRequest)(nil),    // 35: usher.v1.RollbackModelRequest
+	(*RollbackModelResponse)(nil),   // 36: usher.v1.RollbackModelResponse
+	(*structpb.Struct)(nil),         // 37: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),   // 38: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),   // 39: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),     // 40: google.protobuf.Duration
 }
 var file_usher_v1_control_proto_depIdxs = []int32{
-	35, // 0: usher.v1.Account.default_effect:type_name -> google.protobuf.Struct
-	36, // 1: usher.v1.Account.update_time:type_name -> google.protobuf.Timestamp
+	37, // 0: usher.v1.Account.default_effect:type_name -> google.protobuf.Struct
+	38, // 1: usher.v1.Account.update_time:type_name -> google.protobuf.Timestamp
 	0,  // 2: usher.v1.CreateAccountRequest.account:type_name -> usher.v1.Account
 	0,  // 3: usher.v1.CreateAccountResponse.account:type_name -> usher.v1.Account
 	0,  // 4: usher.v1.GetAccountResponse.account:type_name -> usher.v1.Account
 	0,  // 5: usher.v1.UpdateAccountRequest.account:type_name -> usher.v1.Account
-	37, // 6: usher.v1.UpdateAccountRequest.update_mask:type_name -> google.protobuf.FieldMask
+	39, // 6: usher.v1.UpdateAccountRequest.update_mask:type_name -> google.protobuf.FieldMask
 	0,  // 7: usher.v1.UpdateAccountResponse.account:type_name -> usher.v1.Account
 	0,  // 8: usher.v1.ListAccountsResponse.accounts:type_name -> usher.v1.Account
 	10, // 9: usher.v1.Objective.terms:type_name -> usher.v1.ObjectiveTerm
-	38, // 10: usher.v1.Objective.window:type_name -> google.protobuf.Duration
-	36, // 11: usher.v1.Objective.update_time:type_name -> google.protobuf.Timestamp
+	40, // 10: usher.v1.Objective.window:type_name -> google.protobuf.Duration
+	38, // 11: usher.v1.Objective.update_time:type_name -> google.protobuf.Timestamp
 	9,  // 12: usher.v1.ListObjectivesResponse.objectives:type_name -> usher.v1.Objective
 	9,  // 13: usher.v1.GetObjectiveResponse.objective:type_name -> usher.v1.Objective
 	9,  // 14: usher.v1.CreateObjectiveRequest.objective:type_name -> usher.v1.Objective
 	9,  // 15: usher.v1.CreateObjectiveResponse.objective:type_name -> usher.v1.Objective
 	9,  // 16: usher.v1.UpdateObjectiveRequest.objective:type_name -> usher.v1.Objective
-	37, // 17: usher.v1.UpdateObjectiveRequest.update_mask:type_name -> google.protobuf.FieldMask
+	39, // 17: usher.v1.UpdateObjectiveRequest.update_mask:type_name -> google.protobuf.FieldMask
 	9,  // 18: usher.v1.UpdateObjectiveResponse.objective:type_name -> usher.v1.Objective
-	36, // 19: usher.v1.Mode.update_time:type_name -> google.protobuf.Timestamp
+	38, // 19: usher.v1.Mode.update_time:type_name -> google.protobuf.Timestamp
 	19, // 20: usher.v1.ListModesResponse.modes:type_name -> usher.v1.Mode
 	19, // 21: usher.v1.GetModeResponse.mode:type_name -> usher.v1.Mode
 	19, // 22: usher.v1.UpdateModeRequest.mode:type_name -> usher.v1.Mode
-	37, // 23: usher.v1.UpdateModeRequest.update_mask:type_name -> google.protobuf.FieldMask
+	39, // 23: usher.v1.UpdateModeRequest.update_mask:type_name -> google.protobuf.FieldMask
 	19, // 24: usher.v1.UpdateModeResponse.mode:type_name -> usher.v1.Mode
-	36, // 25: usher.v1.Model.create_time:type_name -> google.protobuf.Timestamp
-	35, // 26: usher.v1.Model.card:type_name -> google.protobuf.Struct
-	26, // 27: usher.v1.ListModelsResponse.models:type_name -> usher.v1.Model
-	26, // 28: usher.v1.GetModelResponse.model:type_name -> usher.v1.Model
-	26, // 29: usher.v1.PromoteModelResponse.model:type_name -> usher.v1.Model
-	26, // 30: usher.v1.RollbackModelResponse.model:type_name -> usher.v1.Model
+	38, // 25: usher.v1.Model.create_time:type_name -> google.protobuf.Timestamp
+	37, // 26: usher.v1.Model.card:type_name -> google.protobuf.Struct
+	28, // 27: usher.v1.ListModelsResponse.models:type_name -> usher.v1.Model
+	28, // 28: usher.v1.GetModelResponse.model:type_name -> usher.v1.Model
+	28, // 29: usher.v1.PromoteModelResponse.model:type_name -> usher.v1.Model
+	28, // 30: usher.v1.RollbackModelResponse.model:type_name -> usher.v1.Model
 	1,  // 31: usher.v1.ControlService.CreateAccount:input_type -> usher.v1.CreateAccountRequest
 	3,  // 32: usher.v1.ControlService.GetAccount:input_type -> usher.v1.GetAccountRequest
 	5,  // 33: usher.v1.ControlService.UpdateAccount:input_type -> usher.v1.UpdateAccountRequest
@@ -2260,27 +2372,29 @@ var file_usher_v1_control_proto_depIdxs = []int32{
 	20, // 39: usher.v1.ControlService.ListModes:input_type -> usher.v1.ListModesRequest
 	22, // 40: usher.v1.ControlService.GetMode:input_type -> usher.v1.GetModeRequest
 	24, // 41: usher.v1.ControlService.UpdateMode:input_type -> usher.v1.UpdateModeRequest
-	27, // 42: usher.v1.ControlService.ListModels:input_type -> usher.v1.ListModelsRequest
-	29, // 43: usher.v1.ControlService.GetModel:input_type -> usher.v1.GetModelRequest
-	31, // 44: usher.v1.ControlService.PromoteModel:input_type -> usher.v1.PromoteModelRequest
-	33, // 45: usher.v1.ControlService.RollbackModel:input_type -> usher.v1.RollbackModelRequest
-	2,  // 46: usher.v1.ControlService.CreateAccount:output_type -> usher.v1.CreateAccountResponse
-	4,  // 47: usher.v1.ControlService.GetAccount:output_type -> usher.v1.GetAccountResponse
-	6,  // 48: usher.v1.ControlService.UpdateAccount:output_type -> usher.v1.UpdateAccountResponse
-	8,  // 49: usher.v1.ControlService.ListAccounts:output_type -> usher.v1.ListAccountsResponse
-	12, // 50: usher.v1.ControlService.ListObjectives:output_type -> usher.v1.ListObjectivesResponse
-	14, // 51: usher.v1.ControlService.GetObjective:output_type -> usher.v1.GetObjectiveResponse
-	16, // 52: usher.v1.ControlService.CreateObjective:output_type -> usher.v1.CreateObjectiveResponse
-	18, // 53: usher.v1.ControlService.UpdateObjective:output_type -> usher.v1.UpdateObjectiveResponse
-	21, // 54: usher.v1.ControlService.ListModes:output_type -> usher.v1.ListModesResponse
-	23, // 55: usher.v1.ControlService.GetMode:output_type -> usher.v1.GetModeResponse
-	25, // 56: usher.v1.ControlService.UpdateMode:output_type -> usher.v1.UpdateModeResponse
-	28, // 57: usher.v1.ControlService.ListModels:output_type -> usher.v1.ListModelsResponse
-	30, // 58: usher.v1.ControlService.GetModel:output_type -> usher.v1.GetModelResponse
-	32, // 59: usher.v1.ControlService.PromoteModel:output_type -> usher.v1.PromoteModelResponse
-	34, // 60: usher.v1.ControlService.RollbackModel:output_type -> usher.v1.RollbackModelResponse
-	46, // [46:61] is the sub-list for method output_type
-	31, // [31:46] is the sub-list for method input_type
+	26, // 42: usher.v1.ControlService.DeleteMode:input_type -> usher.v1.DeleteModeRequest
+	29, // 43: usher.v1.ControlService.ListModels:input_type -> usher.v1.ListModelsRequest
+	31, // 44: usher.v1.ControlService.GetModel:input_type -> usher.v1.GetModelRequest
+	33, // 45: usher.v1.ControlService.PromoteModel:input_type -> usher.v1.PromoteModelRequest
+	35, // 46: usher.v1.ControlService.RollbackModel:input_type -> usher.v1.RollbackModelRequest
+	2,  // 47: usher.v1.ControlService.CreateAccount:output_type -> usher.v1.CreateAccountResponse
+	4,  // 48: usher.v1.ControlService.GetAccount:output_type -> usher.v1.GetAccountResponse
+	6,  // 49: usher.v1.ControlService.UpdateAccount:output_type -> usher.v1.UpdateAccountResponse
+	8,  // 50: usher.v1.ControlService.ListAccounts:output_type -> usher.v1.ListAccountsResponse
+	12, // 51: usher.v1.ControlService.ListObjectives:output_type -> usher.v1.ListObjectivesResponse
+	14, // 52: usher.v1.ControlService.GetObjective:output_type -> usher.v1.GetObjectiveResponse
+	16, // 53: usher.v1.ControlService.CreateObjective:output_type -> usher.v1.CreateObjectiveResponse
+	18, // 54: usher.v1.ControlService.UpdateObjective:output_type -> usher.v1.UpdateObjectiveResponse
+	21, // 55: usher.v1.ControlService.ListModes:output_type -> usher.v1.ListModesResponse
+	23, // 56: usher.v1.ControlService.GetMode:output_type -> usher.v1.GetModeResponse
+	25, // 57: usher.v1.ControlService.UpdateMode:output_type -> usher.v1.UpdateModeResponse
+	27, // 58: usher.v1.ControlService.DeleteMode:output_type -> usher.v1.DeleteModeResponse
+	30, // 59: usher.v1.ControlService.ListModels:output_type -> usher.v1.ListModelsResponse
+	32, // 60: usher.v1.ControlService.GetModel:output_type -> usher.v1.GetModelResponse
+	34, // 61: usher.v1.ControlService.PromoteModel:output_type -> usher.v1.PromoteModelResponse
+	36, // 62: usher.v1.ControlService.RollbackModel:output_type -> usher.v1.RollbackModelResponse
+	47, // [47:63] is the sub-list for method output_type
+	31, // [31:47] is the sub-list for method input_type
 	31, // [31:31] is the sub-list for extension type_name
 	31, // [31:31] is the sub-list for extension extendee
 	0,  // [0:31] is the sub-list for field type_name
@@ -2299,7 +2413,7 @@ func file_usher_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_usher_v1_control_proto_rawDesc), len(file_usher_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

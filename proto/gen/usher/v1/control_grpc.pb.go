@@ -30,6 +30,7 @@ const (
 	ControlService_ListModes_FullMethodName       = "/usher.v1.ControlService/ListModes"
 	ControlService_GetMode_FullMethodName         = "/usher.v1.ControlService/GetMode"
 	ControlService_UpdateMode_FullMethodName      = "/usher.v1.ControlService/UpdateMode"
+	ControlService_DeleteMode_FullMethodName      = "/usher.v1.ControlService/DeleteMode"
 	ControlService_ListModels_FullMethodName      = "/usher.v1.ControlService/ListModels"
 	ControlService_GetModel_FullMethodName        = "/usher.v1.ControlService/GetModel"
 	ControlService_PromoteModel_FullMethodName    = "/usher.v1.ControlService/PromoteModel"
@@ -68,6 +69,9 @@ type ControlServiceClient interface {
 	// UpdateMode changes the fields of a scope's mode that update_mask names; the
 	// scope need not have had a mode. PUT does the same as PATCH.
 	UpdateMode(ctx context.Context, in *UpdateModeRequest, opts ...grpc.CallOption) (*UpdateModeResponse, error)
+	// DeleteMode takes the mode of a policy or skill away: the scope follows the
+	// account again. The account itself always has one.
+	DeleteMode(ctx context.Context, in *DeleteModeRequest, opts ...grpc.CallOption) (*DeleteModeResponse, error)
 	// ListModels lists the account's models, newest first.
 	ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error)
 	// GetModel returns a model with its card.
@@ -196,6 +200,16 @@ func (c *controlServiceClient) UpdateMode(ctx context.Context, in *UpdateModeReq
 	return out, nil
 }
 
+func (c *controlServiceClient) DeleteMode(ctx context.Context, in *DeleteModeRequest, opts ...grpc.CallOption) (*DeleteModeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteModeResponse)
+	err := c.cc.Invoke(ctx, ControlService_DeleteMode_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *controlServiceClient) ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListModelsResponse)
@@ -268,6 +282,9 @@ type ControlServiceServer interface {
 	// UpdateMode changes the fields of a scope's mode that update_mask names; the
 	// scope need not have had a mode. PUT does the same as PATCH.
 	UpdateMode(context.Context, *UpdateModeRequest) (*UpdateModeResponse, error)
+	// DeleteMode takes the mode of a policy or skill away: the scope follows the
+	// account again. The account itself always has one.
+	DeleteMode(context.Context, *DeleteModeRequest) (*DeleteModeResponse, error)
 	// ListModels lists the account's models, newest first.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
 	// GetModel returns a model with its card.
@@ -318,6 +335,9 @@ func (UnimplementedControlServiceServer) GetMode(context.Context, *GetModeReques
 }
 func (UnimplementedControlServiceServer) UpdateMode(context.Context, *UpdateModeRequest) (*UpdateModeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateMode not implemented")
+}
+func (UnimplementedControlServiceServer) DeleteMode(context.Context, *DeleteModeRequest) (*DeleteModeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteMode not implemented")
 }
 func (UnimplementedControlServiceServer) ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListModels not implemented")
@@ -550,6 +570,24 @@ func _ControlService_UpdateMode_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ControlService_DeleteMode_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteModeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).DeleteMode(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_DeleteMode_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).DeleteMode(ctx, req.(*DeleteModeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ControlService_ListModels_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListModelsRequest)
 	if err := dec(in); err != nil {
@@ -672,6 +710,10 @@ var ControlService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateMode",
 			Handler:    _ControlService_UpdateMode_Handler,
+		},
+		{
+			MethodName: "DeleteMode",
+			Handler:    _ControlService_DeleteMode_Handler,
 		},
 		{
 			MethodName: "ListModels",
