@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "rewrite the SQL snapshots")
 func queryData(name string) any {
 	narrow := scope{Account: "account = {account:String}", Target: "decision_id = {id:String}", Objective: "objective = {objective:String}", Now: "now64(3, 'UTC')"}
 	switch name {
-	case "training_rows", "outcomes_of_decision", "roll_hours":
+	case "training_rows", "training_progress", "outcomes_of_decision", "roll_hours":
 		return narrow
 	case "dirty_hours":
 		return everything()
@@ -114,7 +114,7 @@ func TestSQLParses(t *testing.T) {
 
 // Every query that reads events names the account in each scan of a table.
 func TestQueriesAreLimitedToTheAccount(t *testing.T) {
-	for _, name := range []string{"training_rows", "outcomes_of_decision", "roll_hours", "roll_days", "decision", "model_cards", "model_artifact", "rollups"} {
+	for _, name := range []string{"training_rows", "training_progress", "outcomes_of_decision", "roll_hours", "roll_days", "decision", "model_cards", "model_artifact", "rollups"} {
 		statement, err := DefaultConfig().query(name, queryData(name))
 		if err != nil {
 			t.Fatal(err)

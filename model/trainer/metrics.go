@@ -36,7 +36,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.01, 2, 16),
 		}, append(account, "kind")),
 		rows:      gauge("usher_trainer_rows", "Rows that the newest model was fitted to."),
-		waiting:   gauge("usher_trainer_waiting_rows", "Joined rows that came since the newest fit."),
+		waiting:   gauge("usher_trainer_waiting_rows", "Rows to learn from that came since the newest fit."),
 		watermark: gauge("usher_trainer_watermark_timestamp_seconds", "Newest outcome that the newest fit knows of, in seconds since 1970."),
 		loss:      gauge("usher_trainer_held_out_loss", "Mean squared error on held-out rows, by predictor (model, constant).", "predictor"),
 	}

@@ -43,8 +43,8 @@ type Row struct {
 
 // Progress is what there is to learn from.
 type Progress struct {
-	// Rows grows as joined rows do: their number, or that of outcomes where
-	// joining would cost too much to be asked for every second.
+	// Rows is about how many rows TrainingRows would read, silent decisions that
+	// have a reward included: a fit waits for it to grow.
 	Rows int64
 	// Watermark is the newest ingest time of any outcome.
 	Watermark time.Time
@@ -59,7 +59,7 @@ type Query struct {
 }
 
 // RowSource reads joined rows. Progress must be cheap: it is called at every
-// check. TrainingRows calls fn once per row in any order, and stops with fn's
+// check, and less often where it takes long. TrainingRows calls fn once per row in any order, and stops with fn's
 // error when it returns one.
 type RowSource interface {
 	Progress(ctx context.Context, account, objective string) (Progress, error)

@@ -197,7 +197,8 @@ func (t *Trainer) due(s *state, p Progress) bool {
 	if float64(grown) >= max(float64(t.cfg.MinRows), t.cfg.GrowthShare*float64(s.rows)) {
 		return true
 	}
-	if !p.Watermark.After(s.watermark) && s.fit.exact {
+	// Silence that has matured is new without any outcome.
+	if grown <= 0 && !p.Watermark.After(s.watermark) && s.fit.exact {
 		return false
 	}
 	age, due := t.deps.Now().Sub(s.fitted), max(t.cfg.MaxAge, idle*s.took)

@@ -106,6 +106,21 @@ func TestRefitsWhenRowsHaveGrown(t *testing.T) {
 	}
 }
 
+// TestMaturedSilenceIsNew: rows that came without any outcome, because their window
+// passed, make a fit due by age as others do.
+func TestMaturedSilenceIsNew(t *testing.T) {
+	d := newDesk("acme")
+	tr := start(t, d, settings())
+	s := &state{rows: 10_000, watermark: d.clock(), fitted: d.clock()}
+	s.fit.exact = true
+	d.wait(tr.cfg.MaxAge)
+	for more, want := range map[int64]bool{-1: false, 0: false, tr.cfg.Gate.MinRows: true} {
+		if got := tr.due(s, Progress{Rows: s.rows + more, Watermark: s.watermark}); got != want {
+			t.Errorf("%d more rows and no outcome: due is %t", more, got)
+		}
+	}
+}
+
 func TestRestartMakesTheSameBytes(t *testing.T) {
 	d := newDesk("acme")
 	warm := start(t, d, settings())

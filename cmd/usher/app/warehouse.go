@@ -105,11 +105,10 @@ var (
 	_ trainer.Store     = trainingStore{}
 )
 
-// Progress implements trainer.RowSource. Outcomes stand for the rows that they
-// complete: they grow together, and counting them joins nothing.
-func (s trainingStore) Progress(ctx context.Context, account, _ string) (trainer.Progress, error) {
-	p, err := s.db.TrainingProgress(ctx, account, time.Time{})
-	return trainer.Progress{Rows: int64(p.Outcomes), Watermark: p.KnownAt}, err //nolint:gosec // a count
+// Progress implements trainer.RowSource.
+func (s trainingStore) Progress(ctx context.Context, account, objective string) (trainer.Progress, error) {
+	p, err := s.db.TrainingProgress(ctx, analytics.TrainingQuery{Account: account, Objective: objective})
+	return trainer.Progress{Rows: int64(p.Rows), Watermark: p.KnownAt}, err //nolint:gosec // a count
 }
 
 // TrainingRows implements trainer.RowSource.
