@@ -119,6 +119,16 @@ func TestAccountsObjectivesAndModes(t *testing.T) {
 		t.Errorf("account = %v", account)
 	}
 	f.rest(t, "POST", "/v1/accounts", `{"name":"accounts/shop"}`, 409)
+	for i, call := range []string{` {"name":"acme0"}`, ` {"account_id":"acme1"}`, `?account_id=acme2 {}`, `?account_id=acme3 {"name":"accounts/acme3"}`} {
+		query, body, _ := strings.Cut(call, " ")
+		a := f.rest(t, "POST", "/v1/accounts"+query, body, 200)
+		if _, shown := a["account_id"]; a["name"] != fmt.Sprintf("accounts/acme%d", i) || shown {
+			t.Errorf("%s opens %v", call, a)
+		}
+	}
+	if got := violated(f.rest(t, "POST", "/v1/accounts", `{"name":"accounts/one","account_id":"two"}`, 400)); got != "account_id" {
+		t.Errorf("violations = %q", got)
+	}
 	bad := f.rest(t, "POST", "/v1/accounts", `{"name":"accounts/x","default_effect":{"fixd":{}}}`, 400)
 	if !strings.Contains(violated(bad), "default_effect.fixd") {
 		t.Errorf("violations = %q", violated(bad))

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -20,15 +22,9 @@ type controlService struct {
 
 // CreateAccount opens an account.
 func (s *controlService) CreateAccount(ctx context.Context, r *usherv1.CreateAccountRequest) (*usherv1.CreateAccountResponse, error) {
-	id := r.GetAccountId()
-	if name := r.GetAccount().GetName(); id == "" && name != "" {
-		var err error
-		if id, err = parentAccount("name", name); err != nil {
-			return nil, err
-		}
-	}
-	if id == "" {
-		return nil, invalid("account_id", "is missing; account.name would do as well")
+	id, err := newAccount(r)
+	if err != nil {
+		return nil, err
 	}
 	a, err := accountFrom(id, r.GetAccount())
 	if err != nil {
@@ -39,6 +35,27 @@ func (s *controlService) CreateAccount(ctx context.Context, r *usherv1.CreateAcc
 		return nil, err
 	}
 	return &usherv1.CreateAccountResponse{Account: accountTo(stored)}, nil
+}
+
+// newAccount finds the id of an account to be opened. All who give one agree.
+func newAccount(r *usherv1.CreateAccountRequest) (string, error) {
+	name := r.GetAccount().GetName()
+	if strings.Contains(name, "/") {
+		var err error
+		if name, err = parentAccount("name", name); err != nil {
+			return "", err
+		}
+	}
+	id := cmp.Or(r.GetAccountId(), r.GetAccount().GetAccountId(), name)
+	for _, other := range []string{r.GetAccount().GetAccountId(), name} {
+		if other != "" && other != id {
+			return "", invalid("account_id", "%q and %q name different accounts", id, other)
+		}
+	}
+	if id == "" {
+		return "", invalid("account_id", "is missing; account.name would do as well")
+	}
+	return id, nil
 }
 
 // GetAccount returns an account.

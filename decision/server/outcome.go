@@ -62,6 +62,9 @@ func (s *outcomeService) outcomesOf(account string, r *usherv1.ReportOutcomesReq
 		Kind: r.GetKind(), Value: r.GetValue(), Label: r.GetLabel(), EventTime: r.GetEventTime(),
 	}
 	if len(r.GetOutcomes()) == 0 {
+		if one.GetKind() == "" && one.GetDecisionId() == "" && one.GetConversationId() == "" {
+			c.Add("outcomes", "the batch is empty, and the request itself holds no outcome either")
+		}
 		o := s.outcome(&c, "", account, one, now)
 		return []*event.Outcome{o}, c.Err("the outcome is not valid")
 	}

@@ -401,7 +401,9 @@ func TestOutcomes(t *testing.T) {
 		t.Errorf("the log has %+v", o)
 	}
 	for body, want := range map[string]string{
-		`{}`: "kind decision_id",
+		`{}`:              "outcomes kind decision_id",
+		`{"outcomes":[]}`: "outcomes kind decision_id",
+		`{"kind":"a"}`:    "decision_id",
 		`{"outcomes":[{"kind":"a","decision_id":"d"},{"decision_id":"d"},{"kind":"b"}]}`: "outcomes[1].kind outcomes[2].decision_id",
 		`{"kind":"x","outcomes":[{"kind":"a","decision_id":"d"}]}`:                       "outcomes",
 		`{"kind":"a","decision_id":"d","value":"NaN"}`:                                   "value",

@@ -37,6 +37,8 @@ type Account struct {
 	DefaultEffect *structpb.Struct       `protobuf:"bytes,3,opt,name=default_effect,json=defaultEffect,proto3" json:"default_effect,omitempty"`
 	Etag          string                 `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// The id of a new account, in place of name. Never answered.
+	AccountId     *string `protobuf:"bytes,6,opt,name=account_id,json=accountId,proto3,oneof" json:"account_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -106,8 +108,16 @@ func (x *Account) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Account) GetAccountId() string {
+	if x != nil && x.AccountId != nil {
+		return *x.AccountId
+	}
+	return ""
+}
+
 // CreateAccountRequest carries the new account. Its id is taken from account_id,
-// else from account.name.
+// account.account_id or account.name, which may be the id alone; those given must
+// agree.
 type CreateAccountRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Account       *Account               `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
@@ -910,7 +920,7 @@ func (x *GetObjectiveResponse) GetObjective() *Objective {
 }
 
 // CreateObjectiveRequest carries the new objective. Its id is taken from
-// objective_id, else from objective.name.
+// objective_id, else from objective.name, which may be the id alone.
 type CreateObjectiveRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Parent        string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
@@ -2111,14 +2121,17 @@ var File_usher_v1_control_proto protoreflect.FileDescriptor
 
 const file_usher_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x16usher/v1/control.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x01\n" +
+	"\x16usher/v1/control.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x02\n" +
 	"\aAccount\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12>\n" +
 	"\x0edefault_effect\x18\x03 \x01(\v2\x17.google.protobuf.StructR\rdefaultEffect\x12\x18\n" +
 	"\x04etag\x18\x04 \x01(\tB\x04\xe2A\x01\x03R\x04etag\x12A\n" +
 	"\vupdate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
-	"updateTime\"h\n" +
+	"updateTime\x12(\n" +
+	"\n" +
+	"account_id\x18\x06 \x01(\tB\x04\xe2A\x01\x04H\x00R\taccountId\x88\x01\x01B\r\n" +
+	"\v_account_id\"h\n" +
 	"\x14CreateAccountRequest\x121\n" +
 	"\aaccount\x18\x01 \x01(\v2\x11.usher.v1.AccountB\x04\xe2A\x01\x02R\aaccount\x12\x1d\n" +
 	"\n" +
@@ -2405,6 +2418,7 @@ func file_usher_v1_control_proto_init() {
 	if File_usher_v1_control_proto != nil {
 		return
 	}
+	file_usher_v1_control_proto_msgTypes[0].OneofWrappers = []any{}
 	file_usher_v1_control_proto_msgTypes[9].OneofWrappers = []any{}
 	file_usher_v1_control_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}

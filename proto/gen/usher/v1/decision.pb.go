@@ -34,7 +34,9 @@ type NextActionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// accounts/{account}
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	// Idempotency key and seed of every random draw. Made up when empty.
+	// Idempotency key and seed of every random draw. The same id gets the same
+	// decision while policies, modes and model are unchanged; when something was
+	// published between two tries it is decided afresh. Made up when empty.
 	RequestId      string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	ConversationId string `protobuf:"bytes,3,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
 	ConsumerId     string `protobuf:"bytes,4,opt,name=consumer_id,json=consumerId,proto3" json:"consumer_id,omitempty"`
@@ -48,7 +50,8 @@ type NextActionsRequest struct {
 	Candidates []*ActionCandidate `protobuf:"bytes,10,rep,name=candidates,proto3" json:"candidates,omitempty"`
 	// What the caller would do without Usher. Kept while the mode is OFF or SHADOW.
 	Baseline *Action `protobuf:"bytes,11,opt,name=baseline,proto3" json:"baseline,omitempty"`
-	// How many actions to answer at the most; 0 means 3, the limit is 100.
+	// How many actions to answer at the most; 0 means 3, the limit is 100. Fixed
+	// actions are answered all unless max_actions is given.
 	MaxActions int32 `protobuf:"varint,12,opt,name=max_actions,json=maxActions,proto3" json:"max_actions,omitempty"`
 	// Decide, but record nothing and learn nothing.
 	DryRun bool `protobuf:"varint,13,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`

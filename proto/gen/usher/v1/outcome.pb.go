@@ -41,7 +41,7 @@ type ReportOutcomesRequest struct {
 	Label string `protobuf:"bytes,8,opt,name=label,proto3" json:"label,omitempty"`
 	// When it happened; now when empty.
 	EventTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
-	// The batch. Excludes the fields above, parent apart.
+	// The batch, which must not be empty. Excludes the fields above, parent apart.
 	Outcomes      []*Outcome `protobuf:"bytes,10,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

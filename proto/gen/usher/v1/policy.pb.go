@@ -41,7 +41,7 @@ type Policy struct {
 	// {"fixed": {"actions": [...]}}, {"rank": {...}} or {"deny": {...}}.
 	Effect   *structpb.Struct `protobuf:"bytes,7,opt,name=effect,proto3" json:"effect,omitempty"`
 	Revision int64            `protobuf:"varint,8,opt,name=revision,proto3" json:"revision,omitempty"`
-	// Revision of the account's list this was read from; guards writes.
+	// The policy's own revision, as in revision; guards writes.
 	Etag          string                 `protobuf:"bytes,9,opt,name=etag,proto3" json:"etag,omitempty"`
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -362,7 +362,7 @@ func (x *GetPolicyResponse) GetPolicy() *Policy {
 }
 
 // CreatePolicyRequest carries the new policy. Its id is taken from policy_id,
-// else from policy.name, else made up.
+// else from policy.name, which may be the id alone, else made up.
 type CreatePolicyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Parent        string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
