@@ -99,3 +99,24 @@ func TestPatchesAtOnce(t *testing.T) {
 		t.Errorf("mode = %v", m)
 	}
 }
+
+// If-Match guards every change that has an etag, and yields to one in the body.
+func TestIfMatch(t *testing.T) {
+	f := start(t)
+	const d = "/v1/accounts/default"
+	p := f.rest(t, "POST", d+"/policies", vip, 200)
+	f.rest(t, "PATCH", d+"/modes/skill:x", `{"mode":"ON"}`, 200)
+	for _, call := range []string{
+		"PATCH  {}", "PATCH /objectives/default {}", "PATCH /modes/account {}", "PUT /modes/account {}", "DELETE /modes/skill:x ",
+		"PATCH /policies/vip {}", "POST /policies/vip:enable {}", "POST /policies/vip:disable {}",
+		`POST /policies/vip:move {"position":0}`, "DELETE /policies/vip ",
+	} {
+		parts := strings.SplitN(call, " ", 3)
+		f.restAs(t, f.admin, parts[0], d+parts[1], parts[2], 409, "If-Match", `"999999"`)
+		f.restAs(t, f.admin, parts[0], d+parts[1], parts[2], 400, "If-Match", `W/"1"`)
+	}
+	etag := fmt.Sprintf("%q", p["etag"])
+	f.restAs(t, f.admin, "PATCH", d+"/policies/vip", fmt.Sprintf(`{"etag":%s}`, etag), 200, "If-Match", `"999999"`)
+	f.restAs(t, f.admin, "DELETE", d+"/policies/vip", "", 409, "If-Match", etag)
+	f.restAs(t, f.admin, "DELETE", d+"/policies/vip", "", 200, "If-Match", "*")
+}

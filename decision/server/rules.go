@@ -39,6 +39,43 @@ func byResource(req any) (string, error) {
 	return "", nil
 }
 
+// matchEtag takes the etag of the header If-Match for that of the request, or of
+// the resource in it.
+func matchEtag(req any, etag string) {
+	var at *string
+	switch r := req.(type) {
+	case *usherv1.UpdatePolicyRequest:
+		if x := r.GetPolicy(); x != nil {
+			at = &x.Etag
+		}
+	case *usherv1.UpdateObjectiveRequest:
+		if x := r.GetObjective(); x != nil {
+			at = &x.Etag
+		}
+	case *usherv1.UpdateModeRequest:
+		if x := r.GetMode(); x != nil {
+			at = &x.Etag
+		}
+	case *usherv1.UpdateAccountRequest:
+		if x := r.GetAccount(); x != nil {
+			at = &x.Etag
+		}
+	case *usherv1.DeletePolicyRequest:
+		at = &r.Etag
+	case *usherv1.EnablePolicyRequest:
+		at = &r.Etag
+	case *usherv1.DisablePolicyRequest:
+		at = &r.Etag
+	case *usherv1.MovePolicyRequest:
+		at = &r.Etag
+	case *usherv1.DeleteModeRequest:
+		at = &r.Etag
+	}
+	if at != nil && *at == "" {
+		*at = etag
+	}
+}
+
 // ofInstallation is for what only tokens of the installation may do.
 func ofInstallation(any) (string, error) { return "", nil }
 
@@ -80,12 +117,12 @@ func outcomeKey(req any, key string) {
 }
 
 func policyRules() map[string]rpc.Rule {
-	change := rpc.Rule{Scope: rpc.ScopeAdmin, Account: byName}
+	change := rpc.Rule{Scope: rpc.ScopeAdmin, Account: byName, Etag: matchEtag}
 	return map[string]rpc.Rule{
 		"ListPolicies":  {Scope: rpc.ScopeRead, Account: byParent},
 		"GetPolicy":     {Scope: rpc.ScopeRead, Account: byName},
 		"CreatePolicy":  {Scope: rpc.ScopeAdmin, Account: byParent},
-		"UpdatePolicy":  {Scope: rpc.ScopeAdmin, Account: byResource},
+		"UpdatePolicy":  {Scope: rpc.ScopeAdmin, Account: byResource, Etag: matchEtag},
 		"DeletePolicy":  change,
 		"EnablePolicy":  change,
 		"DisablePolicy": change,
@@ -96,7 +133,7 @@ func policyRules() map[string]rpc.Rule {
 func controlRules() map[string]rpc.Rule {
 	list := rpc.Rule{Scope: rpc.ScopeRead, Account: byParent}
 	get := rpc.Rule{Scope: rpc.ScopeRead, Account: byName}
-	update := rpc.Rule{Scope: rpc.ScopeAdmin, Account: byResource}
+	update := rpc.Rule{Scope: rpc.ScopeAdmin, Account: byResource, Etag: matchEtag}
 	return map[string]rpc.Rule{
 		"CreateAccount":   {Scope: rpc.ScopeAdmin, Account: ofInstallation},
 		"GetAccount":      get,
@@ -109,7 +146,7 @@ func controlRules() map[string]rpc.Rule {
 		"ListModes":       list,
 		"GetMode":         get,
 		"UpdateMode":      update,
-		"DeleteMode":      {Scope: rpc.ScopeAdmin, Account: byName},
+		"DeleteMode":      {Scope: rpc.ScopeAdmin, Account: byName, Etag: matchEtag},
 		"ListModels":      list,
 		"GetModel":        get,
 		"PromoteModel":    {Scope: rpc.ScopeAdmin, Account: byName},

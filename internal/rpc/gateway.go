@@ -132,7 +132,7 @@ func contain(g *guard, next http.Handler) http.Handler {
 // forwardHeader lets through what the services understand, and nothing else.
 func forwardHeader(header string) (string, bool) {
 	switch textproto.CanonicalMIMEHeaderKey(header) {
-	case "Authorization", "Traceparent", "Tracestate", "Idempotency-Key":
+	case "Authorization", "Traceparent", "Tracestate", "Idempotency-Key", "If-Match":
 		return strings.ToLower(header), true
 	}
 	return "", false

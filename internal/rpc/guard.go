@@ -27,11 +27,17 @@ type Rule struct {
 	// Key puts the caller's idempotency key into the request, unless the
 	// request brings its own. Nil: the method has no use for one.
 	Key func(req any, key string)
+	// Etag puts the revision that the caller wants to change into the request,
+	// unless the request brings its own. Nil: the method has no use for one.
+	Etag func(req any, etag string)
 }
 
 // keyHeader carries the idempotency key, as metadata and (canonically spelled)
 // as an HTTP header.
 const keyHeader = "idempotency-key"
+
+// matchHeader carries an etag likewise, in quotes as HTTP has it; * is any.
+const matchHeader = "if-match"
 
 // healthPrefix starts the methods that need no token.
 const healthPrefix = "/grpc.health.v1.Health/"
@@ -105,6 +111,9 @@ func (g *guard) admit(ctx context.Context, req any, method string) (_ context.Co
 	}
 	if key := first(md, keyHeader); key != "" && rule.Key != nil {
 		rule.Key(req, key)
+	}
+	if etag := strings.Trim(first(md, matchHeader), `" `); etag != "" && etag != "*" && rule.Etag != nil {
+		rule.Etag(req, etag)
 	}
 	return WithPrincipal(ctx, who), g.limits.leave, nil
 }
