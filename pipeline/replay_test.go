@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,7 +89,7 @@ func TestReplayKeepsOneLetterPerEvent(t *testing.T) {
 	if got := run(pipeline.ReplayFilter{Limit: 1}); got.Replayed != 1 {
 		t.Errorf("put back %+v", got)
 	}
-	log.letters = append(put, r.Publisher.(*memoryLog).letters[1:]...) // its note
+	log.letters = slices.Concat(put, r.Publisher.(*memoryLog).letters[1:]) // its note
 	got := run(pipeline.ReplayFilter{DryRun: true})
 	if got.Picked != 1 || got.Skipped.Replayed != 1 || got.Skipped.Stored != 1 {
 		t.Errorf("after one was put back well: %+v", got)
