@@ -19,8 +19,11 @@ func TestHoldsEvents(t *testing.T) {
 		})},
 	})
 	ids := []event.Identity{
-		{Account: "acme", ID: "d1"}, {Account: "acme", Source: "crm", ID: "o1"}, {Account: "acme", Source: "acd", ID: "s1"},
-		{Account: "other", Source: "crm", ID: "o1"}, {},
+		{Account: "acme", ID: "d1"},
+		{Account: "acme", Source: "crm", ID: "o1"},
+		{Account: "acme", Source: "acd", ID: "s1"},
+		{Account: "other", Source: "crm", ID: "o1"},
+		{},
 	}
 	for topic, want := range map[string][]bool{
 		event.TopicDecisions: {true, false, false, false, false},

@@ -84,8 +84,10 @@ func benchPolicies(rounds int, slice time.Duration) ([]row, error) {
 	}
 	return append(rows,
 		row{what: "policy scaling, 1,000 / 10 policies", ours: nsText(us.ns), theirs: nsText(res[1].ns), ratio: res[1].ratio, goal: "<= 1.5", met: res[1].ratio <= 1.5},
-		row{what: "policy eval with full trace / without", ours: nsText(res[2].ns), theirs: nsText(us.ns), ratio: 1 / res[2].ratio, goal: "<= 3", met: 1/res[2].ratio <= 3,
-			note: "traces all 6,000 conditions"},
+		row{
+			what: "policy eval with full trace / without", ours: nsText(res[2].ns), theirs: nsText(us.ns), ratio: 1 / res[2].ratio, goal: "<= 3", met: 1/res[2].ratio <= 3,
+			note: "traces all 6,000 conditions",
+		},
 	), nil
 }
 

@@ -150,10 +150,14 @@ func benchScoring(rounds int, slice time.Duration) ([]row, error) {
 	})
 	us, with, plain := res[0], res[1], res[2]
 	return []row{
-		{what: "score 10 arms x 30 features / bare dot products", ours: nsText(us.ns), theirs: nsText(plain.ns), ratio: plain.ratio,
-			goal: "<= 2", met: plain.ratio <= 2, note: fmt.Sprintf("%.2f allocs; value and standard error", us.allocs)},
-		{what: "encode 30 strings and score / bare dot products", ours: nsText(with.ns), theirs: nsText(plain.ns), ratio: plain.ratio / with.ratio,
-			note: fmt.Sprintf("%.2f allocs", with.allocs)},
+		{
+			what: "score 10 arms x 30 features / bare dot products", ours: nsText(us.ns), theirs: nsText(plain.ns), ratio: plain.ratio,
+			goal: "<= 2", met: plain.ratio <= 2, note: fmt.Sprintf("%.2f allocs; value and standard error", us.allocs),
+		},
+		{
+			what: "encode 30 strings and score / bare dot products", ours: nsText(with.ns), theirs: nsText(plain.ns), ratio: plain.ratio / with.ratio,
+			note: fmt.Sprintf("%.2f allocs", with.allocs),
+		},
 	}, nil
 }
 

@@ -26,10 +26,12 @@ func swagger(t *testing.T, lines ...string) []byte {
 			params = append(params, map[string]any{"name": f[2], "in": "path", "required": true, "type": "string", "pattern": f[3]})
 		}
 		if f[0] == "post" {
-			params = append(params, map[string]any{"name": "body", "in": "body", "required": true,
+			params = append(params, map[string]any{
+				"name": "body", "in": "body", "required": true,
 				"schema": map[string]any{"type": "object", "properties": map[string]any{
 					"last": map[string]any{"$ref": "#/definitions/Status", "description": "The last error."},
-				}}})
+				}},
+			})
 		}
 		paths[f[1]][f[0]] = map[string]any{
 			"operationId": "Op" + string(rune('A'+i)), "parameters": params,
@@ -122,8 +124,10 @@ func TestConvertRefuses(t *testing.T) {
 		"no pattern":         {swagger(t, "get /v1/{name} name x{1,2}"), "collections and names"},
 		"deep wildcard":      {swagger(t, "get /v1/{name} name accounts/.+"), "collections and names"},
 		"not in the path":    {swagger(t, "get /v1/{name} other accounts/[^/]+"), "not in the path"},
-		"same route twice": {swagger(t, "get /v1/{name} name accounts/[^/]+", "get /v1/{name_1} name_1 accounts/[^/]+"),
-			"is taken by"},
+		"same route twice": {
+			swagger(t, "get /v1/{name} name accounts/[^/]+", "get /v1/{name_1} name_1 accounts/[^/]+"),
+			"is taken by",
+		},
 		"same segment twice": {swagger(t, "get /v1/{a}/{b} a accounts/[^/]+"), "b"},
 	} {
 		if _, err := convert(t.Context(), c.in); err == nil || !strings.Contains(err.Error(), c.want) {
