@@ -98,7 +98,7 @@ bench: build ## our own benchmarks, then one table of ratios against others
 .PHONY: fmt
 fmt: $(TOOLS)/golangci-lint ## gofumpt and goimports
 	@$(TOOLS)/golangci-lint fmt
-	@$(BUF) format -w proto/usher
+	@$(BUF) format -w proto --path proto/usher
 
 .PHONY: generate
 generate: ## Go code and OpenAPI from the contract

@@ -167,9 +167,12 @@ func (d *dense) centred(dim int, v float64) float64 {
 // the prediction in units of the noise. Without data these are 0 and |x|^2.
 func (a *denseArm) predict(x []float64) (mean, leverage float64) {
 	known, fresh := x[:min(a.d, len(x))], x[min(a.d, len(x)):]
+	// The inverse is symmetric: half of it is enough, and reading it is what the
+	// time goes into.
 	for i, v := range known {
 		if v != 0 {
-			leverage += v * dot(a.inv[i*a.d:(i+1)*a.d], known)
+			row := a.inv[i*a.d : (i+1)*a.d]
+			leverage += v * (row[i]*v + 2*dot(row[i+1:len(known)], known[i+1:]))
 		}
 	}
 	return dot(a.theta, known), max(leverage, 0) + dot(fresh, fresh)
