@@ -29,7 +29,7 @@ build: engine compile ## bin/usher and the engine that it runs when nothing else
 
 .PHONY: compile
 compile: ## bin/usher alone; the version is the tag or commit it is built from
-	@go build -trimpath -o bin/usher ./cmd/usher
+	@go build -trimpath -buildvcs=auto -o bin/usher ./cmd/usher
 
 .PHONY: engine
 engine: deploy/engine/node_modules/.package-lock.json ## fetch the embedded ClickHouse engine with npm
