@@ -2,7 +2,7 @@
 // API, the real log, the real warehouse, the real trainer. It speaks nothing
 // but the contract, so it is also the smallest complete client.
 //
-// The log is a year's slice of an IT service desk (see incidents/README.md).
+// The log is eleven weeks of an IT service desk (see incidents/README.md).
 // Each incident asks for its next action with what was known when it was
 // opened; the first assignment that people made is the baseline action. What
 // came of it arrives as outcome events in the order of real time: right group
