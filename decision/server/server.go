@@ -92,6 +92,15 @@ func (s *Server) Services() []rpc.Service {
 		service(&usherv1.ControlService_ServiceDesc, &controlService{Server: s}, controlRules(), func(ctx context.Context, m *rpc.Mux, c grpc.ClientConnInterface) error {
 			return usherv1.RegisterControlServiceHandlerClient(ctx, m, usherv1.NewControlServiceClient(c))
 		}),
+		service(&usherv1.CatalogService_ServiceDesc, &catalogService{Server: s}, catalogRules(), func(ctx context.Context, m *rpc.Mux, c grpc.ClientConnInterface) error {
+			return usherv1.RegisterCatalogServiceHandlerClient(ctx, m, usherv1.NewCatalogServiceClient(c))
+		}),
+		service(&usherv1.ContextService_ServiceDesc, &contextService{Server: s}, contextRules(), func(ctx context.Context, m *rpc.Mux, c grpc.ClientConnInterface) error {
+			return usherv1.RegisterContextServiceHandlerClient(ctx, m, usherv1.NewContextServiceClient(c))
+		}),
+		service(&usherv1.TokenService_ServiceDesc, &tokenService{Server: s}, tokenRules(), func(ctx context.Context, m *rpc.Mux, c grpc.ClientConnInterface) error {
+			return usherv1.RegisterTokenServiceHandlerClient(ctx, m, usherv1.NewTokenServiceClient(c))
+		}),
 	}
 }
 

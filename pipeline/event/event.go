@@ -83,7 +83,7 @@ type Factor struct {
 // Truth is the three-valued outcome of a condition or the state of a policy.
 type Truth string
 
-// The values of a condition and, with the last three, of a policy.
+// The values of a condition and, with the last four, of a policy.
 const (
 	True       Truth = "TRUE"
 	False      Truth = "FALSE"
@@ -91,6 +91,7 @@ const (
 	Disabled   Truth = "DISABLED"
 	NotReached Truth = "NOT_REACHED" // an earlier policy had already decided
 	Invalid    Truth = "INVALID"     // could not be compiled
+	Errored    Truth = "ERROR"       // did not run: a function or an expression it needs failed
 )
 
 // PolicyTrace is what one policy said in one decision, in list order.
@@ -99,6 +100,8 @@ type PolicyTrace struct {
 	Revision   int64            `json:"revision"`
 	State      Truth            `json:"state"`
 	Conditions []ConditionTrace `json:"conditions,omitempty"`
+	Exception  bool             `json:"exception,omitempty"` // its exception block decided
+	Cause      string           `json:"cause,omitempty"`     // root cause of ERROR and INVALID
 }
 
 // ConditionTrace is the value of one leaf condition. Path is its place in the
@@ -111,7 +114,36 @@ type ConditionTrace struct {
 	Actual    any    `json:"actual,omitempty"`
 	Truth     Truth  `json:"truth"`
 	Cause     string `json:"cause,omitempty"` // why it is UNKNOWN
+	// Source says where Actual came from, as in Decision.Sources, "live" for skill
+	// state; empty for what the request brought. Age is that of live state and of
+	// cached function values.
+	Source string        `json:"source,omitempty"`
+	Age    time.Duration `json:"age_ns,omitempty"`
 }
+
+// Call is one function asked for an attribute during a decision.
+type Call struct {
+	Function  string        `json:"function"`
+	Attribute string        `json:"attribute"`
+	Result    CallResult    `json:"result"`
+	Latency   time.Duration `json:"latency_ns"`
+	Detail    string        `json:"detail,omitempty"`   // root cause when it failed
+	Fallback  bool          `json:"fallback,omitempty"` // the function's value on error was taken
+	Age       time.Duration `json:"age_ns,omitempty"`   // of a cached value
+}
+
+// CallResult is how a call of a function ended.
+type CallResult string
+
+// How a call can end.
+const (
+	CallOK      CallResult = "OK"
+	CallCached  CallResult = "CACHED"
+	CallTimeout CallResult = "TIMEOUT"
+	CallError   CallResult = "ERROR"
+	CallRefused CallResult = "REFUSED" // over its concurrency, or its circuit is open
+	CallBudget  CallResult = "BUDGET"  // the decision had no time left
+)
 
 // Decision is the whole record of one decision: what was asked, what was known,
 // what every policy and the model said, what was done and why. Replaying it
@@ -151,6 +183,15 @@ type Decision struct {
 	MaxActions     int               `json:"max_actions,omitempty"`
 	Latency        time.Duration     `json:"latency_ns"`
 	Labels         map[string]string `json:"labels,omitempty"` // trace ids and other marks of the caller
+	Calls          []Call            `json:"calls,omitempty"`
+	Step           int               `json:"step,omitempty"`         // of the policy, from 1; 0 without steps
+	ValidFor       time.Duration     `json:"valid_for_ns,omitempty"` // until the next step is due; 0: for good
+	Waited         time.Duration     `json:"waited_ns,omitempty"`    // as the request had it
+	OnlyPolicy     string            `json:"only_policy,omitempty"`  // the request limited itself to this one
+	Redacted       []string          `json:"redacted,omitempty"`     // personal attributes kept out of the record
+	// Sources says where attributes came from that the request did not bring:
+	// context:conversation, context:consumer, context:global, custom, sde, function.
+	Sources map[string]string `json:"sources,omitempty"`
 }
 
 // Skill is the live state of one skill.
@@ -201,6 +242,18 @@ type ConfigChange struct {
 	Author  string    `json:"author"`
 	Reason  string    `json:"reason,omitempty"`
 	Time    time.Time `json:"time"`
+	// Parts make it a change of several resources of the account at once, all or
+	// none; then Kind, Name, Base, Value and Deleted are empty.
+	Parts []ConfigPart `json:"parts,omitempty"`
+}
+
+// ConfigPart is one resource's share of a change.
+type ConfigPart struct {
+	Kind    string `json:"kind"`
+	Name    string `json:"name"`
+	Base    int64  `json:"base"`
+	Value   []byte `json:"value,omitempty"` // JSON
+	Deleted bool   `json:"deleted,omitempty"`
 }
 
 // DeadLetter is an event that could not be understood, with where it stood when

@@ -19,12 +19,23 @@ type resource struct{ name, description string }
 // resources knows every collection of the contract. A new collection is added
 // here; until then generation fails.
 var resources = map[string]resource{
-	"accounts":   {"account", "The account."},
-	"decisions":  {"decision", "The decision, as nextActions answered it."},
-	"models":     {"model", "The model."},
-	"modes":      {"scope", "What the mode is for: account, policy:{policy} or skill:{skill}."},
-	"objectives": {"objective", "The objective."},
-	"policies":   {"policy", "The policy."},
+	"accounts":        {"account", "The account."},
+	"agents":          {"agent", "The agent."},
+	"attributes":      {"attribute", "The attribute, as policies write it."},
+	"bots":            {"bot", "The bot."},
+	"calendars":       {"calendar", "The calendar."},
+	"contexts":        {"session", "The session: a conversation, consumer:{consumer} or __default__."},
+	"decisions":       {"decision", "The decision, as nextActions answered it."},
+	"functions":       {"function", "The function."},
+	"models":          {"model", "The model."},
+	"modes":           {"scope", "What the mode is for: account, policy:{policy} or skill:{skill}."},
+	"namespaces":      {"namespace", "The namespace."},
+	"objectives":      {"objective", "The objective."},
+	"policies":        {"policy", "The policy."},
+	"policyDrafts":    {"draft", "The draft."},
+	"policyRevisions": {"revision", "The revision of the list."},
+	"skills":          {"skill", "The skill."},
+	"tokens":          {"token", "The token."},
 }
 
 // expandPaths puts in the place of every path parameter the segments that its

@@ -38,9 +38,19 @@ type Account struct {
 	Etag          string                 `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// The id of a new account, in place of name. Never answered.
-	AccountId     *string `protobuf:"bytes,6,opt,name=account_id,json=accountId,proto3,oneof" json:"account_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	AccountId *string `protobuf:"bytes,6,opt,name=account_id,json=accountId,proto3,oneof" json:"account_id,omitempty"`
+	// Whether policies may use sde.* attributes; true unless set to false.
+	SdeAttributes *bool `protobuf:"varint,7,opt,name=sde_attributes,json=sdeAttributes,proto3,oneof" json:"sde_attributes,omitempty"`
+	// Whether policies may use conversation.* attributes; true unless set to false.
+	ConversationAttributes *bool `protobuf:"varint,8,opt,name=conversation_attributes,json=conversationAttributes,proto3,oneof" json:"conversation_attributes,omitempty"`
+	// Skills of the bots that ask: a transfer to one of these would come back, so
+	// policies that make one are refused.
+	RoutingSkills []string `protobuf:"bytes,9,rep,name=routing_skills,json=routingSkills,proto3" json:"routing_skills,omitempty"`
+	// Refuse policies that name attributes which the catalogue does not have; they
+	// are a warning otherwise.
+	StrictAttributes *bool `protobuf:"varint,10,opt,name=strict_attributes,json=strictAttributes,proto3,oneof" json:"strict_attributes,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Account) Reset() {
@@ -113,6 +123,34 @@ func (x *Account) GetAccountId() string {
 		return *x.AccountId
 	}
 	return ""
+}
+
+func (x *Account) GetSdeAttributes() bool {
+	if x != nil && x.SdeAttributes != nil {
+		return *x.SdeAttributes
+	}
+	return false
+}
+
+func (x *Account) GetConversationAttributes() bool {
+	if x != nil && x.ConversationAttributes != nil {
+		return *x.ConversationAttributes
+	}
+	return false
+}
+
+func (x *Account) GetRoutingSkills() []string {
+	if x != nil {
+		return x.RoutingSkills
+	}
+	return nil
+}
+
+func (x *Account) GetStrictAttributes() bool {
+	if x != nil && x.StrictAttributes != nil {
+		return *x.StrictAttributes
+	}
+	return false
 }
 
 // CreateAccountRequest carries the new account. Its id is taken from account_id,
@@ -2121,7 +2159,7 @@ var File_usher_v1_control_proto protoreflect.FileDescriptor
 
 const file_usher_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x16usher/v1/control.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x02\n" +
+	"\x16usher/v1/control.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x04\n" +
 	"\aAccount\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12>\n" +
@@ -2130,8 +2168,16 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	"\vupdate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
 	"updateTime\x12(\n" +
 	"\n" +
-	"account_id\x18\x06 \x01(\tB\x04\xe2A\x01\x04H\x00R\taccountId\x88\x01\x01B\r\n" +
-	"\v_account_id\"h\n" +
+	"account_id\x18\x06 \x01(\tB\x04\xe2A\x01\x04H\x00R\taccountId\x88\x01\x01\x12*\n" +
+	"\x0esde_attributes\x18\a \x01(\bH\x01R\rsdeAttributes\x88\x01\x01\x12<\n" +
+	"\x17conversation_attributes\x18\b \x01(\bH\x02R\x16conversationAttributes\x88\x01\x01\x12%\n" +
+	"\x0erouting_skills\x18\t \x03(\tR\rroutingSkills\x120\n" +
+	"\x11strict_attributes\x18\n" +
+	" \x01(\bH\x03R\x10strictAttributes\x88\x01\x01B\r\n" +
+	"\v_account_idB\x11\n" +
+	"\x0f_sde_attributesB\x1a\n" +
+	"\x18_conversation_attributesB\x14\n" +
+	"\x12_strict_attributes\"h\n" +
 	"\x14CreateAccountRequest\x121\n" +
 	"\aaccount\x18\x01 \x01(\v2\x11.usher.v1.AccountB\x04\xe2A\x01\x02R\aaccount\x12\x1d\n" +
 	"\n" +

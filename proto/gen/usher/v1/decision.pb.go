@@ -56,7 +56,18 @@ type NextActionsRequest struct {
 	// Decide, but record nothing and learn nothing.
 	DryRun bool `protobuf:"varint,13,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	// Return the whole decision record with the answer.
-	Explain       bool `protobuf:"varint,14,opt,name=explain,proto3" json:"explain,omitempty"`
+	Explain bool `protobuf:"varint,14,opt,name=explain,proto3" json:"explain,omitempty"`
+	// Ask this policy alone, and the default after it: its id or
+	// accounts/{account}/policies/{policy}. A disabled one is asked in a dry run only.
+	Policy string `protobuf:"bytes,15,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Decide by a draft in place of the live list: its id or
+	// accounts/{account}/policyDrafts/{draft}. Dry runs only.
+	Draft string `protobuf:"bytes,16,opt,name=draft,proto3" json:"draft,omitempty"`
+	// What the consumer said last: orchestrator.userMessage in policies.
+	UserMessage string `protobuf:"bytes,17,opt,name=user_message,json=userMessage,proto3" json:"user_message,omitempty"`
+	// How long the conversation has waited in the steps of the policy that decided
+	// before: steps widen by it.
+	Waited        *durationpb.Duration `protobuf:"bytes,18,opt,name=waited,proto3" json:"waited,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -187,6 +198,34 @@ func (x *NextActionsRequest) GetExplain() bool {
 		return x.Explain
 	}
 	return false
+}
+
+func (x *NextActionsRequest) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *NextActionsRequest) GetDraft() string {
+	if x != nil {
+		return x.Draft
+	}
+	return ""
+}
+
+func (x *NextActionsRequest) GetUserMessage() string {
+	if x != nil {
+		return x.UserMessage
+	}
+	return ""
+}
+
+func (x *NextActionsRequest) GetWaited() *durationpb.Duration {
+	if x != nil {
+		return x.Waited
+	}
+	return nil
 }
 
 // Action is something to do with a conversation. type is one of
@@ -345,9 +384,20 @@ type NextActionsResponse struct {
 	PolicyOnly string `protobuf:"bytes,10,opt,name=policy_only,json=policyOnly,proto3" json:"policy_only,omitempty"`
 	ModelOnly  string `protobuf:"bytes,11,opt,name=model_only,json=modelOnly,proto3" json:"model_only,omitempty"`
 	// The decision record, when explain was asked.
-	Explanation   *DecisionRecord `protobuf:"bytes,12,opt,name=explanation,proto3" json:"explanation,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Explanation *DecisionRecord `protobuf:"bytes,12,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	// Number of the step that answered, from 1; 0 when the policy has no steps.
+	Step int32 `protobuf:"varint,13,opt,name=step,proto3" json:"step,omitempty"`
+	// How long the answer holds: then the next step of the policy is due and the
+	// bot should ask again, with waited. Empty when it does not run out.
+	ValidFor *durationpb.Duration `protobuf:"bytes,14,opt,name=valid_for,json=validFor,proto3" json:"valid_for,omitempty"`
+	// All reason codes, the foremost first.
+	Reasons []string `protobuf:"bytes,15,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// Revision of the policy that matched.
+	PolicyVersion int64 `protobuf:"varint,16,opt,name=policy_version,json=policyVersion,proto3" json:"policy_version,omitempty"`
+	// Name for people of the policy that matched.
+	PolicyDisplayName string `protobuf:"bytes,17,opt,name=policy_display_name,json=policyDisplayName,proto3" json:"policy_display_name,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *NextActionsResponse) Reset() {
@@ -462,6 +512,41 @@ func (x *NextActionsResponse) GetExplanation() *DecisionRecord {
 		return x.Explanation
 	}
 	return nil
+}
+
+func (x *NextActionsResponse) GetStep() int32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *NextActionsResponse) GetValidFor() *durationpb.Duration {
+	if x != nil {
+		return x.ValidFor
+	}
+	return nil
+}
+
+func (x *NextActionsResponse) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *NextActionsResponse) GetPolicyVersion() int64 {
+	if x != nil {
+		return x.PolicyVersion
+	}
+	return 0
+}
+
+func (x *NextActionsResponse) GetPolicyDisplayName() string {
+	if x != nil {
+		return x.PolicyDisplayName
+	}
+	return ""
 }
 
 // RankedAction is one answer. For a fixed action propensity is 1 and score 0.
@@ -703,6 +788,298 @@ func (x *GetDecisionResponse) GetDecision() *DecisionRecord {
 	return nil
 }
 
+// ListDecisionsRequest says which decisions; empty fields do not narrow.
+type ListDecisionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// accounts/{account}
+	Parent         string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	PageSize       int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken      string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	ConversationId string `protobuf:"bytes,4,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	ConsumerId     string `protobuf:"bytes,5,opt,name=consumer_id,json=consumerId,proto3" json:"consumer_id,omitempty"`
+	// The policy that matched: its id.
+	Policy string `protobuf:"bytes,6,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Key of the first action.
+	Chosen string `protobuf:"bytes,7,opt,name=chosen,proto3" json:"chosen,omitempty"`
+	// policy, model, exploration, baseline or default.
+	DecidedBy string `protobuf:"bytes,8,opt,name=decided_by,json=decidedBy,proto3" json:"decided_by,omitempty"`
+	// From this time on, before end_time.
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDecisionsRequest) Reset() {
+	*x = ListDecisionsRequest{}
+	mi := &file_usher_v1_decision_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDecisionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDecisionsRequest) ProtoMessage() {}
+
+func (x *ListDecisionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_decision_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDecisionsRequest.ProtoReflect.Descriptor instead.
+func (*ListDecisionsRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListDecisionsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListDecisionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDecisionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListDecisionsRequest) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *ListDecisionsRequest) GetConsumerId() string {
+	if x != nil {
+		return x.ConsumerId
+	}
+	return ""
+}
+
+func (x *ListDecisionsRequest) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *ListDecisionsRequest) GetChosen() string {
+	if x != nil {
+		return x.Chosen
+	}
+	return ""
+}
+
+func (x *ListDecisionsRequest) GetDecidedBy() string {
+	if x != nil {
+		return x.DecidedBy
+	}
+	return ""
+}
+
+func (x *ListDecisionsRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ListDecisionsRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+// ListDecisionsResponse is one page, newest first.
+type ListDecisionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Decisions     []*DecisionRecord      `protobuf:"bytes,1,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDecisionsResponse) Reset() {
+	*x = ListDecisionsResponse{}
+	mi := &file_usher_v1_decision_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDecisionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDecisionsResponse) ProtoMessage() {}
+
+func (x *ListDecisionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_decision_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDecisionsResponse.ProtoReflect.Descriptor instead.
+func (*ListDecisionsResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListDecisionsResponse) GetDecisions() []*DecisionRecord {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
+func (x *ListDecisionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// VerifyDecisionRequest names a decision.
+type VerifyDecisionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// accounts/{account}/decisions/{decision}
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyDecisionRequest) Reset() {
+	*x = VerifyDecisionRequest{}
+	mi := &file_usher_v1_decision_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyDecisionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyDecisionRequest) ProtoMessage() {}
+
+func (x *VerifyDecisionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_decision_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyDecisionRequest.ProtoReflect.Descriptor instead.
+func (*VerifyDecisionRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *VerifyDecisionRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// VerifyDecisionResponse says whether the record can be told again.
+type VerifyDecisionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SAME, DIFFERENT, or NOT_VERIFIABLE when something it needs is gone.
+	Verdict string `protobuf:"bytes,1,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	// What differs or what is missing, one line each.
+	Findings      []string        `protobuf:"bytes,2,rep,name=findings,proto3" json:"findings,omitempty"`
+	Recorded      *DecisionRecord `protobuf:"bytes,3,opt,name=recorded,proto3" json:"recorded,omitempty"`
+	Replayed      *DecisionRecord `protobuf:"bytes,4,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyDecisionResponse) Reset() {
+	*x = VerifyDecisionResponse{}
+	mi := &file_usher_v1_decision_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyDecisionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyDecisionResponse) ProtoMessage() {}
+
+func (x *VerifyDecisionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_decision_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyDecisionResponse.ProtoReflect.Descriptor instead.
+func (*VerifyDecisionResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *VerifyDecisionResponse) GetVerdict() string {
+	if x != nil {
+		return x.Verdict
+	}
+	return ""
+}
+
+func (x *VerifyDecisionResponse) GetFindings() []string {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+func (x *VerifyDecisionResponse) GetRecorded() *DecisionRecord {
+	if x != nil {
+		return x.Recorded
+	}
+	return nil
+}
+
+func (x *VerifyDecisionResponse) GetReplayed() *DecisionRecord {
+	if x != nil {
+		return x.Replayed
+	}
+	return nil
+}
+
 // DecisionRecord is the whole record of one decision, as logged on
 // usher.decisions. See docs/events.md for the meaning of each field.
 type DecisionRecord struct {
@@ -741,13 +1118,26 @@ type DecisionRecord struct {
 	MaxActions     int32                      `protobuf:"varint,32,opt,name=max_actions,json=maxActions,proto3" json:"max_actions,omitempty"`
 	Latency        *durationpb.Duration       `protobuf:"bytes,33,opt,name=latency,proto3" json:"latency,omitempty"`
 	Labels         map[string]string          `protobuf:"bytes,34,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Functions that were called for attributes.
+	Calls []*FunctionCall `protobuf:"bytes,35,rep,name=calls,proto3" json:"calls,omitempty"`
+	// Step of the policy, from 1; 0 without steps.
+	Step     int32                `protobuf:"varint,36,opt,name=step,proto3" json:"step,omitempty"`
+	ValidFor *durationpb.Duration `protobuf:"bytes,37,opt,name=valid_for,json=validFor,proto3" json:"valid_for,omitempty"`
+	Waited   *durationpb.Duration `protobuf:"bytes,38,opt,name=waited,proto3" json:"waited,omitempty"`
+	// The one policy that was asked for, when the request limited itself.
+	OnlyPolicy string `protobuf:"bytes,39,opt,name=only_policy,json=onlyPolicy,proto3" json:"only_policy,omitempty"`
+	// Attributes whose values are kept out of the record because they are personal.
+	Redacted []string `protobuf:"bytes,40,rep,name=redacted,proto3" json:"redacted,omitempty"`
+	// Where the attributes that the request did not bring came from, by name:
+	// context:conversation, context:consumer, context:global, custom, sde, function.
+	Sources       map[string]string `protobuf:"bytes,41,rep,name=sources,proto3" json:"sources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DecisionRecord) Reset() {
 	*x = DecisionRecord{}
-	mi := &file_usher_v1_decision_proto_msgTypes[8]
+	mi := &file_usher_v1_decision_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -759,7 +1149,7 @@ func (x *DecisionRecord) String() string {
 func (*DecisionRecord) ProtoMessage() {}
 
 func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[8]
+	mi := &file_usher_v1_decision_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -772,7 +1162,7 @@ func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionRecord.ProtoReflect.Descriptor instead.
 func (*DecisionRecord) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{8}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DecisionRecord) GetDecisionId() string {
@@ -1013,6 +1403,154 @@ func (x *DecisionRecord) GetLabels() map[string]string {
 	return nil
 }
 
+func (x *DecisionRecord) GetCalls() []*FunctionCall {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *DecisionRecord) GetStep() int32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetValidFor() *durationpb.Duration {
+	if x != nil {
+		return x.ValidFor
+	}
+	return nil
+}
+
+func (x *DecisionRecord) GetWaited() *durationpb.Duration {
+	if x != nil {
+		return x.Waited
+	}
+	return nil
+}
+
+func (x *DecisionRecord) GetOnlyPolicy() string {
+	if x != nil {
+		return x.OnlyPolicy
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetRedacted() []string {
+	if x != nil {
+		return x.Redacted
+	}
+	return nil
+}
+
+func (x *DecisionRecord) GetSources() map[string]string {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+// FunctionCall is one function asked for an attribute during a decision.
+type FunctionCall struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the function and the attribute it fills.
+	Function  string `protobuf:"bytes,1,opt,name=function,proto3" json:"function,omitempty"`
+	Attribute string `protobuf:"bytes,2,opt,name=attribute,proto3" json:"attribute,omitempty"`
+	// OK, CACHED, TIMEOUT, ERROR, REFUSED (over its concurrency, or its circuit is
+	// open) or BUDGET (the decision had no time left).
+	Result  string               `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
+	Latency *durationpb.Duration `protobuf:"bytes,4,opt,name=latency,proto3" json:"latency,omitempty"`
+	// The root cause when it failed.
+	Detail string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	// The function's value on error was taken.
+	Fallback bool `protobuf:"varint,6,opt,name=fallback,proto3" json:"fallback,omitempty"`
+	// Age of a cached value.
+	Age           *durationpb.Duration `protobuf:"bytes,7,opt,name=age,proto3" json:"age,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FunctionCall) Reset() {
+	*x = FunctionCall{}
+	mi := &file_usher_v1_decision_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FunctionCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FunctionCall) ProtoMessage() {}
+
+func (x *FunctionCall) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_decision_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FunctionCall.ProtoReflect.Descriptor instead.
+func (*FunctionCall) Descriptor() ([]byte, []int) {
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *FunctionCall) GetFunction() string {
+	if x != nil {
+		return x.Function
+	}
+	return ""
+}
+
+func (x *FunctionCall) GetAttribute() string {
+	if x != nil {
+		return x.Attribute
+	}
+	return ""
+}
+
+func (x *FunctionCall) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *FunctionCall) GetLatency() *durationpb.Duration {
+	if x != nil {
+		return x.Latency
+	}
+	return nil
+}
+
+func (x *FunctionCall) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *FunctionCall) GetFallback() bool {
+	if x != nil {
+		return x.Fallback
+	}
+	return false
+}
+
+func (x *FunctionCall) GetAge() *durationpb.Duration {
+	if x != nil {
+		return x.Age
+	}
+	return nil
+}
+
 // Candidate is an action with its verdict, score and probability.
 type Candidate struct {
 	state      protoimpl.MessageState     `protogen:"open.v1"`
@@ -1033,7 +1571,7 @@ type Candidate struct {
 
 func (x *Candidate) Reset() {
 	*x = Candidate{}
-	mi := &file_usher_v1_decision_proto_msgTypes[9]
+	mi := &file_usher_v1_decision_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1583,7 @@ func (x *Candidate) String() string {
 func (*Candidate) ProtoMessage() {}
 
 func (x *Candidate) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[9]
+	mi := &file_usher_v1_decision_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1596,7 @@ func (x *Candidate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Candidate.ProtoReflect.Descriptor instead.
 func (*Candidate) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{9}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Candidate) GetAction() *Action {
@@ -1136,16 +1674,20 @@ type PolicyTrace struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Policy   string                 `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
 	Revision int64                  `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	// TRUE, FALSE, UNKNOWN, DISABLED, NOT_REACHED or INVALID.
-	State         string            `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
-	Conditions    []*ConditionTrace `protobuf:"bytes,4,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	// TRUE, FALSE, UNKNOWN, ERROR, DISABLED, NOT_REACHED or INVALID.
+	State      string            `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Conditions []*ConditionTrace `protobuf:"bytes,4,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	// Its exception block decided.
+	Exception bool `protobuf:"varint,5,opt,name=exception,proto3" json:"exception,omitempty"`
+	// Root cause of ERROR and INVALID.
+	Cause         string `protobuf:"bytes,6,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PolicyTrace) Reset() {
 	*x = PolicyTrace{}
-	mi := &file_usher_v1_decision_proto_msgTypes[10]
+	mi := &file_usher_v1_decision_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1157,7 +1699,7 @@ func (x *PolicyTrace) String() string {
 func (*PolicyTrace) ProtoMessage() {}
 
 func (x *PolicyTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[10]
+	mi := &file_usher_v1_decision_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1170,7 +1712,7 @@ func (x *PolicyTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyTrace.ProtoReflect.Descriptor instead.
 func (*PolicyTrace) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{10}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PolicyTrace) GetPolicy() string {
@@ -1201,6 +1743,20 @@ func (x *PolicyTrace) GetConditions() []*ConditionTrace {
 	return nil
 }
 
+func (x *PolicyTrace) GetException() bool {
+	if x != nil {
+		return x.Exception
+	}
+	return false
+}
+
+func (x *PolicyTrace) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
 // ConditionTrace is the value of one leaf condition.
 type ConditionTrace struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -1210,15 +1766,21 @@ type ConditionTrace struct {
 	Expected  *structpb.Value        `protobuf:"bytes,4,opt,name=expected,proto3" json:"expected,omitempty"`
 	Actual    *structpb.Value        `protobuf:"bytes,5,opt,name=actual,proto3" json:"actual,omitempty"`
 	// TRUE, FALSE or UNKNOWN.
-	Truth         string `protobuf:"bytes,6,opt,name=truth,proto3" json:"truth,omitempty"`
-	Cause         string `protobuf:"bytes,7,opt,name=cause,proto3" json:"cause,omitempty"`
+	Truth string `protobuf:"bytes,6,opt,name=truth,proto3" json:"truth,omitempty"`
+	// Root cause when it is UNKNOWN.
+	Cause string `protobuf:"bytes,7,opt,name=cause,proto3" json:"cause,omitempty"`
+	// Where actual came from, as in DecisionRecord.sources, live for skill state;
+	// empty for what the request brought.
+	Source string `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
+	// Age of live state and of cached function values.
+	Age           *durationpb.Duration `protobuf:"bytes,9,opt,name=age,proto3" json:"age,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ConditionTrace) Reset() {
 	*x = ConditionTrace{}
-	mi := &file_usher_v1_decision_proto_msgTypes[11]
+	mi := &file_usher_v1_decision_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1230,7 +1792,7 @@ func (x *ConditionTrace) String() string {
 func (*ConditionTrace) ProtoMessage() {}
 
 func (x *ConditionTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[11]
+	mi := &file_usher_v1_decision_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1243,7 +1805,7 @@ func (x *ConditionTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConditionTrace.ProtoReflect.Descriptor instead.
 func (*ConditionTrace) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{11}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ConditionTrace) GetPath() string {
@@ -1295,6 +1857,20 @@ func (x *ConditionTrace) GetCause() string {
 	return ""
 }
 
+func (x *ConditionTrace) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ConditionTrace) GetAge() *durationpb.Duration {
+	if x != nil {
+		return x.Age
+	}
+	return nil
+}
+
 // LiveState is the live state of one skill.
 type LiveState struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -1309,7 +1885,7 @@ type LiveState struct {
 
 func (x *LiveState) Reset() {
 	*x = LiveState{}
-	mi := &file_usher_v1_decision_proto_msgTypes[12]
+	mi := &file_usher_v1_decision_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1897,7 @@ func (x *LiveState) String() string {
 func (*LiveState) ProtoMessage() {}
 
 func (x *LiveState) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[12]
+	mi := &file_usher_v1_decision_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,7 +1910,7 @@ func (x *LiveState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiveState.ProtoReflect.Descriptor instead.
 func (*LiveState) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{12}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LiveState) GetAgentsOnline() int32 {
@@ -1376,7 +1952,7 @@ var File_usher_v1_decision_proto protoreflect.FileDescriptor
 
 const file_usher_v1_decision_proto_rawDesc = "" +
 	"\n" +
-	"\x17usher/v1/decision.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xed\x04\n" +
+	"\x17usher/v1/decision.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x05\n" +
 	"\x12NextActionsRequest\x12\x1c\n" +
 	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x1d\n" +
 	"\n" +
@@ -1401,7 +1977,11 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\vmax_actions\x18\f \x01(\x05R\n" +
 	"maxActions\x12\x17\n" +
 	"\adry_run\x18\r \x01(\bR\x06dryRun\x12\x18\n" +
-	"\aexplain\x18\x0e \x01(\bR\aexplain\x1aU\n" +
+	"\aexplain\x18\x0e \x01(\bR\aexplain\x12\x16\n" +
+	"\x06policy\x18\x0f \x01(\tR\x06policy\x12\x14\n" +
+	"\x05draft\x18\x10 \x01(\tR\x05draft\x12!\n" +
+	"\fuser_message\x18\x11 \x01(\tR\vuserMessage\x121\n" +
+	"\x06waited\x18\x12 \x01(\v2\x19.google.protobuf.DurationR\x06waited\x1aU\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"g\n" +
@@ -1418,7 +1998,7 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"attributes\x1aU\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
-	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xbd\x03\n" +
+	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xfa\x04\n" +
 	"\x13NextActionsResponse\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x120\n" +
@@ -1436,7 +2016,12 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"policyOnly\x12\x1d\n" +
 	"\n" +
 	"model_only\x18\v \x01(\tR\tmodelOnly\x12:\n" +
-	"\vexplanation\x18\f \x01(\v2\x18.usher.v1.DecisionRecordR\vexplanation\"\xf2\x01\n" +
+	"\vexplanation\x18\f \x01(\v2\x18.usher.v1.DecisionRecordR\vexplanation\x12\x12\n" +
+	"\x04step\x18\r \x01(\x05R\x04step\x126\n" +
+	"\tvalid_for\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\bvalidFor\x12\x18\n" +
+	"\areasons\x18\x0f \x03(\tR\areasons\x12%\n" +
+	"\x0epolicy_version\x18\x10 \x01(\x03R\rpolicyVersion\x12.\n" +
+	"\x13policy_display_name\x18\x11 \x01(\tR\x11policyDisplayName\"\xf2\x01\n" +
 	"\fRankedAction\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x121\n" +
@@ -1453,7 +2038,33 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\x12GetDecisionRequest\x12\x18\n" +
 	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\"K\n" +
 	"\x13GetDecisionResponse\x124\n" +
-	"\bdecision\x18\x01 \x01(\v2\x18.usher.v1.DecisionRecordR\bdecision\"\xb9\v\n" +
+	"\bdecision\x18\x01 \x01(\v2\x18.usher.v1.DecisionRecordR\bdecision\"\xfb\x02\n" +
+	"\x14ListDecisionsRequest\x12\x1c\n" +
+	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12'\n" +
+	"\x0fconversation_id\x18\x04 \x01(\tR\x0econversationId\x12\x1f\n" +
+	"\vconsumer_id\x18\x05 \x01(\tR\n" +
+	"consumerId\x12\x16\n" +
+	"\x06policy\x18\x06 \x01(\tR\x06policy\x12\x16\n" +
+	"\x06chosen\x18\a \x01(\tR\x06chosen\x12\x1d\n" +
+	"\n" +
+	"decided_by\x18\b \x01(\tR\tdecidedBy\x129\n" +
+	"\n" +
+	"start_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"w\n" +
+	"\x15ListDecisionsResponse\x126\n" +
+	"\tdecisions\x18\x01 \x03(\v2\x18.usher.v1.DecisionRecordR\tdecisions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"1\n" +
+	"\x15VerifyDecisionRequest\x12\x18\n" +
+	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\"\xba\x01\n" +
+	"\x16VerifyDecisionResponse\x12\x18\n" +
+	"\averdict\x18\x01 \x01(\tR\averdict\x12\x1a\n" +
+	"\bfindings\x18\x02 \x03(\tR\bfindings\x124\n" +
+	"\brecorded\x18\x03 \x01(\v2\x18.usher.v1.DecisionRecordR\brecorded\x124\n" +
+	"\breplayed\x18\x04 \x01(\v2\x18.usher.v1.DecisionRecordR\breplayed\"\xa0\x0e\n" +
 	"\x0eDecisionRecord\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12\x18\n" +
@@ -1504,7 +2115,15 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\vmax_actions\x18  \x01(\x05R\n" +
 	"maxActions\x123\n" +
 	"\alatency\x18! \x01(\v2\x19.google.protobuf.DurationR\alatency\x12<\n" +
-	"\x06labels\x18\" \x03(\v2$.usher.v1.DecisionRecord.LabelsEntryR\x06labels\x1aU\n" +
+	"\x06labels\x18\" \x03(\v2$.usher.v1.DecisionRecord.LabelsEntryR\x06labels\x12,\n" +
+	"\x05calls\x18# \x03(\v2\x16.usher.v1.FunctionCallR\x05calls\x12\x12\n" +
+	"\x04step\x18$ \x01(\x05R\x04step\x126\n" +
+	"\tvalid_for\x18% \x01(\v2\x19.google.protobuf.DurationR\bvalidFor\x121\n" +
+	"\x06waited\x18& \x01(\v2\x19.google.protobuf.DurationR\x06waited\x12\x1f\n" +
+	"\vonly_policy\x18' \x01(\tR\n" +
+	"onlyPolicy\x12\x1a\n" +
+	"\bredacted\x18( \x03(\tR\bredacted\x12?\n" +
+	"\asources\x18) \x03(\v2%.usher.v1.DecisionRecord.SourcesEntryR\asources\x1aU\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\x1aN\n" +
@@ -1513,7 +2132,18 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x13.usher.v1.LiveStateR\x05value:\x028\x01\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb6\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
+	"\fSourcesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf6\x01\n" +
+	"\fFunctionCall\x12\x1a\n" +
+	"\bfunction\x18\x01 \x01(\tR\bfunction\x12\x1c\n" +
+	"\tattribute\x18\x02 \x01(\tR\tattribute\x12\x16\n" +
+	"\x06result\x18\x03 \x01(\tR\x06result\x123\n" +
+	"\alatency\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\alatency\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\x12\x1a\n" +
+	"\bfallback\x18\x06 \x01(\bR\bfallback\x12+\n" +
+	"\x03age\x18\a \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xb6\x03\n" +
 	"\tCandidate\x12(\n" +
 	"\x06action\x18\x01 \x01(\v2\x10.usher.v1.ActionR\x06action\x12C\n" +
 	"\n" +
@@ -1530,14 +2160,16 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	" \x03(\v2\x10.usher.v1.FactorR\afactors\x1aU\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
-	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\x91\x01\n" +
+	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xc5\x01\n" +
 	"\vPolicyTrace\x12\x16\n" +
 	"\x06policy\x18\x01 \x01(\tR\x06policy\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x14\n" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x128\n" +
 	"\n" +
 	"conditions\x18\x04 \x03(\v2\x18.usher.v1.ConditionTraceR\n" +
-	"conditions\"\xee\x01\n" +
+	"conditions\x12\x1c\n" +
+	"\texception\x18\x05 \x01(\bR\texception\x12\x14\n" +
+	"\x05cause\x18\x06 \x01(\tR\x05cause\"\xb3\x02\n" +
 	"\x0eConditionTrace\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1c\n" +
 	"\tattribute\x18\x02 \x01(\tR\tattribute\x12\x1a\n" +
@@ -1545,17 +2177,21 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\bexpected\x18\x04 \x01(\v2\x16.google.protobuf.ValueR\bexpected\x12.\n" +
 	"\x06actual\x18\x05 \x01(\v2\x16.google.protobuf.ValueR\x06actual\x12\x14\n" +
 	"\x05truth\x18\x06 \x01(\tR\x05truth\x12\x14\n" +
-	"\x05cause\x18\a \x01(\tR\x05cause\"\xb9\x01\n" +
+	"\x05cause\x18\a \x01(\tR\x05cause\x12\x16\n" +
+	"\x06source\x18\b \x01(\tR\x06source\x12+\n" +
+	"\x03age\x18\t \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xb9\x01\n" +
 	"\tLiveState\x12#\n" +
 	"\ragents_online\x18\x01 \x01(\x05R\fagentsOnline\x12\x1d\n" +
 	"\n" +
 	"queue_size\x18\x02 \x01(\x05R\tqueueSize\x12\x12\n" +
 	"\x04load\x18\x03 \x01(\x01R\x04load\x12(\n" +
 	"\x10wait_avg_seconds\x18\x04 \x01(\x01R\x0ewaitAvgSeconds\x12*\n" +
-	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at2\x8e\x02\n" +
+	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at2\x96\x04\n" +
 	"\x0fDecisionService\x12z\n" +
 	"\vNextActions\x12\x1c.usher.v1.NextActionsRequest\x1a\x1d.usher.v1.NextActionsResponse\".\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/{parent=accounts/*}/nextActions\x12\x7f\n" +
-	"\vGetDecision\x12\x1c.usher.v1.GetDecisionRequest\x1a\x1d.usher.v1.GetDecisionResponse\"3\x82\xd3\xe4\x93\x02-b\bdecision\x12!/v1/{name=accounts/*/decisions/*}B\x93\x01\n" +
+	"\vGetDecision\x12\x1c.usher.v1.GetDecisionRequest\x1a\x1d.usher.v1.GetDecisionResponse\"3\x82\xd3\xe4\x93\x02-b\bdecision\x12!/v1/{name=accounts/*/decisions/*}\x12{\n" +
+	"\rListDecisions\x12\x1e.usher.v1.ListDecisionsRequest\x1a\x1f.usher.v1.ListDecisionsResponse\")\x82\xd3\xe4\x93\x02#\x12!/v1/{parent=accounts/*}/decisions\x12\x88\x01\n" +
+	"\x0eVerifyDecision\x12\x1f.usher.v1.VerifyDecisionRequest\x1a .usher.v1.VerifyDecisionResponse\"3\x82\xd3\xe4\x93\x02-:\x01*\"(/v1/{name=accounts/*/decisions/*}:verifyB\x93\x01\n" +
 	"\fcom.usher.v1B\rDecisionProtoP\x01Z3github.com/usherhq/usher/proto/gen/usher/v1;usherv1\xa2\x02\x03UXX\xaa\x02\bUsher.V1\xca\x02\bUsher\\V1\xe2\x02\x14Usher\\V1\\GPBMetadata\xea\x02\tUsher::V1b\x06proto3"
 
 var (
@@ -1570,73 +2206,97 @@ func file_usher_v1_decision_proto_rawDescGZIP() []byte {
 	return file_usher_v1_decision_proto_rawDescData
 }
 
-var file_usher_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_usher_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_usher_v1_decision_proto_goTypes = []any{
-	(*NextActionsRequest)(nil),    // 0: usher.v1.NextActionsRequest
-	(*Action)(nil),                // 1: usher.v1.Action
-	(*ActionCandidate)(nil),       // 2: usher.v1.ActionCandidate
-	(*NextActionsResponse)(nil),   // 3: usher.v1.NextActionsResponse
-	(*RankedAction)(nil),          // 4: usher.v1.RankedAction
-	(*Factor)(nil),                // 5: usher.v1.Factor
-	(*GetDecisionRequest)(nil),    // 6: usher.v1.GetDecisionRequest
-	(*GetDecisionResponse)(nil),   // 7: usher.v1.GetDecisionResponse
-	(*DecisionRecord)(nil),        // 8: usher.v1.DecisionRecord
-	(*Candidate)(nil),             // 9: usher.v1.Candidate
-	(*PolicyTrace)(nil),           // 10: usher.v1.PolicyTrace
-	(*ConditionTrace)(nil),        // 11: usher.v1.ConditionTrace
-	(*LiveState)(nil),             // 12: usher.v1.LiveState
-	nil,                           // 13: usher.v1.NextActionsRequest.AttributesEntry
-	nil,                           // 14: usher.v1.ActionCandidate.AttributesEntry
-	nil,                           // 15: usher.v1.DecisionRecord.AttributesEntry
-	nil,                           // 16: usher.v1.DecisionRecord.SkillsEntry
-	nil,                           // 17: usher.v1.DecisionRecord.LabelsEntry
-	nil,                           // 18: usher.v1.Candidate.AttributesEntry
-	(*structpb.Struct)(nil),       // 19: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
-	(*structpb.Value)(nil),        // 22: google.protobuf.Value
+	(*NextActionsRequest)(nil),     // 0: usher.v1.NextActionsRequest
+	(*Action)(nil),                 // 1: usher.v1.Action
+	(*ActionCandidate)(nil),        // 2: usher.v1.ActionCandidate
+	(*NextActionsResponse)(nil),    // 3: usher.v1.NextActionsResponse
+	(*RankedAction)(nil),           // 4: usher.v1.RankedAction
+	(*Factor)(nil),                 // 5: usher.v1.Factor
+	(*GetDecisionRequest)(nil),     // 6: usher.v1.GetDecisionRequest
+	(*GetDecisionResponse)(nil),    // 7: usher.v1.GetDecisionResponse
+	(*ListDecisionsRequest)(nil),   // 8: usher.v1.ListDecisionsRequest
+	(*ListDecisionsResponse)(nil),  // 9: usher.v1.ListDecisionsResponse
+	(*VerifyDecisionRequest)(nil),  // 10: usher.v1.VerifyDecisionRequest
+	(*VerifyDecisionResponse)(nil), // 11: usher.v1.VerifyDecisionResponse
+	(*DecisionRecord)(nil),         // 12: usher.v1.DecisionRecord
+	(*FunctionCall)(nil),           // 13: usher.v1.FunctionCall
+	(*Candidate)(nil),              // 14: usher.v1.Candidate
+	(*PolicyTrace)(nil),            // 15: usher.v1.PolicyTrace
+	(*ConditionTrace)(nil),         // 16: usher.v1.ConditionTrace
+	(*LiveState)(nil),              // 17: usher.v1.LiveState
+	nil,                            // 18: usher.v1.NextActionsRequest.AttributesEntry
+	nil,                            // 19: usher.v1.ActionCandidate.AttributesEntry
+	nil,                            // 20: usher.v1.DecisionRecord.AttributesEntry
+	nil,                            // 21: usher.v1.DecisionRecord.SkillsEntry
+	nil,                            // 22: usher.v1.DecisionRecord.LabelsEntry
+	nil,                            // 23: usher.v1.DecisionRecord.SourcesEntry
+	nil,                            // 24: usher.v1.Candidate.AttributesEntry
+	(*durationpb.Duration)(nil),    // 25: google.protobuf.Duration
+	(*structpb.Struct)(nil),        // 26: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),  // 27: google.protobuf.Timestamp
+	(*structpb.Value)(nil),         // 28: google.protobuf.Value
 }
 var file_usher_v1_decision_proto_depIdxs = []int32{
-	13, // 0: usher.v1.NextActionsRequest.attributes:type_name -> usher.v1.NextActionsRequest.AttributesEntry
+	18, // 0: usher.v1.NextActionsRequest.attributes:type_name -> usher.v1.NextActionsRequest.AttributesEntry
 	2,  // 1: usher.v1.NextActionsRequest.candidates:type_name -> usher.v1.ActionCandidate
 	1,  // 2: usher.v1.NextActionsRequest.baseline:type_name -> usher.v1.Action
-	19, // 3: usher.v1.Action.payload:type_name -> google.protobuf.Struct
-	19, // 4: usher.v1.ActionCandidate.payload:type_name -> google.protobuf.Struct
-	14, // 5: usher.v1.ActionCandidate.attributes:type_name -> usher.v1.ActionCandidate.AttributesEntry
-	4,  // 6: usher.v1.NextActionsResponse.actions:type_name -> usher.v1.RankedAction
-	8,  // 7: usher.v1.NextActionsResponse.explanation:type_name -> usher.v1.DecisionRecord
-	19, // 8: usher.v1.RankedAction.payload:type_name -> google.protobuf.Struct
-	5,  // 9: usher.v1.RankedAction.factors:type_name -> usher.v1.Factor
-	8,  // 10: usher.v1.GetDecisionResponse.decision:type_name -> usher.v1.DecisionRecord
-	20, // 11: usher.v1.DecisionRecord.time:type_name -> google.protobuf.Timestamp
-	15, // 12: usher.v1.DecisionRecord.attributes:type_name -> usher.v1.DecisionRecord.AttributesEntry
-	16, // 13: usher.v1.DecisionRecord.skills:type_name -> usher.v1.DecisionRecord.SkillsEntry
-	10, // 14: usher.v1.DecisionRecord.policies:type_name -> usher.v1.PolicyTrace
-	9,  // 15: usher.v1.DecisionRecord.candidates:type_name -> usher.v1.Candidate
-	1,  // 16: usher.v1.DecisionRecord.actions:type_name -> usher.v1.Action
-	21, // 17: usher.v1.DecisionRecord.latency:type_name -> google.protobuf.Duration
-	17, // 18: usher.v1.DecisionRecord.labels:type_name -> usher.v1.DecisionRecord.LabelsEntry
-	1,  // 19: usher.v1.Candidate.action:type_name -> usher.v1.Action
-	18, // 20: usher.v1.Candidate.attributes:type_name -> usher.v1.Candidate.AttributesEntry
-	5,  // 21: usher.v1.Candidate.factors:type_name -> usher.v1.Factor
-	11, // 22: usher.v1.PolicyTrace.conditions:type_name -> usher.v1.ConditionTrace
-	22, // 23: usher.v1.ConditionTrace.expected:type_name -> google.protobuf.Value
-	22, // 24: usher.v1.ConditionTrace.actual:type_name -> google.protobuf.Value
-	20, // 25: usher.v1.LiveState.at:type_name -> google.protobuf.Timestamp
-	22, // 26: usher.v1.NextActionsRequest.AttributesEntry.value:type_name -> google.protobuf.Value
-	22, // 27: usher.v1.ActionCandidate.AttributesEntry.value:type_name -> google.protobuf.Value
-	22, // 28: usher.v1.DecisionRecord.AttributesEntry.value:type_name -> google.protobuf.Value
-	12, // 29: usher.v1.DecisionRecord.SkillsEntry.value:type_name -> usher.v1.LiveState
-	22, // 30: usher.v1.Candidate.AttributesEntry.value:type_name -> google.protobuf.Value
-	0,  // 31: usher.v1.DecisionService.NextActions:input_type -> usher.v1.NextActionsRequest
-	6,  // 32: usher.v1.DecisionService.GetDecision:input_type -> usher.v1.GetDecisionRequest
-	3,  // 33: usher.v1.DecisionService.NextActions:output_type -> usher.v1.NextActionsResponse
-	7,  // 34: usher.v1.DecisionService.GetDecision:output_type -> usher.v1.GetDecisionResponse
-	33, // [33:35] is the sub-list for method output_type
-	31, // [31:33] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	25, // 3: usher.v1.NextActionsRequest.waited:type_name -> google.protobuf.Duration
+	26, // 4: usher.v1.Action.payload:type_name -> google.protobuf.Struct
+	26, // 5: usher.v1.ActionCandidate.payload:type_name -> google.protobuf.Struct
+	19, // 6: usher.v1.ActionCandidate.attributes:type_name -> usher.v1.ActionCandidate.AttributesEntry
+	4,  // 7: usher.v1.NextActionsResponse.actions:type_name -> usher.v1.RankedAction
+	12, // 8: usher.v1.NextActionsResponse.explanation:type_name -> usher.v1.DecisionRecord
+	25, // 9: usher.v1.NextActionsResponse.valid_for:type_name -> google.protobuf.Duration
+	26, // 10: usher.v1.RankedAction.payload:type_name -> google.protobuf.Struct
+	5,  // 11: usher.v1.RankedAction.factors:type_name -> usher.v1.Factor
+	12, // 12: usher.v1.GetDecisionResponse.decision:type_name -> usher.v1.DecisionRecord
+	27, // 13: usher.v1.ListDecisionsRequest.start_time:type_name -> google.protobuf.Timestamp
+	27, // 14: usher.v1.ListDecisionsRequest.end_time:type_name -> google.protobuf.Timestamp
+	12, // 15: usher.v1.ListDecisionsResponse.decisions:type_name -> usher.v1.DecisionRecord
+	12, // 16: usher.v1.VerifyDecisionResponse.recorded:type_name -> usher.v1.DecisionRecord
+	12, // 17: usher.v1.VerifyDecisionResponse.replayed:type_name -> usher.v1.DecisionRecord
+	27, // 18: usher.v1.DecisionRecord.time:type_name -> google.protobuf.Timestamp
+	20, // 19: usher.v1.DecisionRecord.attributes:type_name -> usher.v1.DecisionRecord.AttributesEntry
+	21, // 20: usher.v1.DecisionRecord.skills:type_name -> usher.v1.DecisionRecord.SkillsEntry
+	15, // 21: usher.v1.DecisionRecord.policies:type_name -> usher.v1.PolicyTrace
+	14, // 22: usher.v1.DecisionRecord.candidates:type_name -> usher.v1.Candidate
+	1,  // 23: usher.v1.DecisionRecord.actions:type_name -> usher.v1.Action
+	25, // 24: usher.v1.DecisionRecord.latency:type_name -> google.protobuf.Duration
+	22, // 25: usher.v1.DecisionRecord.labels:type_name -> usher.v1.DecisionRecord.LabelsEntry
+	13, // 26: usher.v1.DecisionRecord.calls:type_name -> usher.v1.FunctionCall
+	25, // 27: usher.v1.DecisionRecord.valid_for:type_name -> google.protobuf.Duration
+	25, // 28: usher.v1.DecisionRecord.waited:type_name -> google.protobuf.Duration
+	23, // 29: usher.v1.DecisionRecord.sources:type_name -> usher.v1.DecisionRecord.SourcesEntry
+	25, // 30: usher.v1.FunctionCall.latency:type_name -> google.protobuf.Duration
+	25, // 31: usher.v1.FunctionCall.age:type_name -> google.protobuf.Duration
+	1,  // 32: usher.v1.Candidate.action:type_name -> usher.v1.Action
+	24, // 33: usher.v1.Candidate.attributes:type_name -> usher.v1.Candidate.AttributesEntry
+	5,  // 34: usher.v1.Candidate.factors:type_name -> usher.v1.Factor
+	16, // 35: usher.v1.PolicyTrace.conditions:type_name -> usher.v1.ConditionTrace
+	28, // 36: usher.v1.ConditionTrace.expected:type_name -> google.protobuf.Value
+	28, // 37: usher.v1.ConditionTrace.actual:type_name -> google.protobuf.Value
+	25, // 38: usher.v1.ConditionTrace.age:type_name -> google.protobuf.Duration
+	27, // 39: usher.v1.LiveState.at:type_name -> google.protobuf.Timestamp
+	28, // 40: usher.v1.NextActionsRequest.AttributesEntry.value:type_name -> google.protobuf.Value
+	28, // 41: usher.v1.ActionCandidate.AttributesEntry.value:type_name -> google.protobuf.Value
+	28, // 42: usher.v1.DecisionRecord.AttributesEntry.value:type_name -> google.protobuf.Value
+	17, // 43: usher.v1.DecisionRecord.SkillsEntry.value:type_name -> usher.v1.LiveState
+	28, // 44: usher.v1.Candidate.AttributesEntry.value:type_name -> google.protobuf.Value
+	0,  // 45: usher.v1.DecisionService.NextActions:input_type -> usher.v1.NextActionsRequest
+	6,  // 46: usher.v1.DecisionService.GetDecision:input_type -> usher.v1.GetDecisionRequest
+	8,  // 47: usher.v1.DecisionService.ListDecisions:input_type -> usher.v1.ListDecisionsRequest
+	10, // 48: usher.v1.DecisionService.VerifyDecision:input_type -> usher.v1.VerifyDecisionRequest
+	3,  // 49: usher.v1.DecisionService.NextActions:output_type -> usher.v1.NextActionsResponse
+	7,  // 50: usher.v1.DecisionService.GetDecision:output_type -> usher.v1.GetDecisionResponse
+	9,  // 51: usher.v1.DecisionService.ListDecisions:output_type -> usher.v1.ListDecisionsResponse
+	11, // 52: usher.v1.DecisionService.VerifyDecision:output_type -> usher.v1.VerifyDecisionResponse
+	49, // [49:53] is the sub-list for method output_type
+	45, // [45:49] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_usher_v1_decision_proto_init() }
@@ -1650,7 +2310,7 @@ func file_usher_v1_decision_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_usher_v1_decision_proto_rawDesc), len(file_usher_v1_decision_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,8 +22,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	DecisionService_NextActions_FullMethodName = "/usher.v1.DecisionService/NextActions"
-	DecisionService_GetDecision_FullMethodName = "/usher.v1.DecisionService/GetDecision"
+	DecisionService_NextActions_FullMethodName    = "/usher.v1.DecisionService/NextActions"
+	DecisionService_GetDecision_FullMethodName    = "/usher.v1.DecisionService/GetDecision"
+	DecisionService_ListDecisions_FullMethodName  = "/usher.v1.DecisionService/ListDecisions"
+	DecisionService_VerifyDecision_FullMethodName = "/usher.v1.DecisionService/VerifyDecision"
 )
 
 // DecisionServiceClient is the client API for DecisionService service.
@@ -39,6 +41,12 @@ type DecisionServiceClient interface {
 	NextActions(ctx context.Context, in *NextActionsRequest, opts ...grpc.CallOption) (*NextActionsResponse, error)
 	// GetDecision returns the whole record of a decision.
 	GetDecision(ctx context.Context, in *GetDecisionRequest, opts ...grpc.CallOption) (*GetDecisionResponse, error)
+	// ListDecisions searches the decision log, newest first: every policy's state,
+	// conditions and run-time values of one conversation, for example.
+	ListDecisions(ctx context.Context, in *ListDecisionsRequest, opts ...grpc.CallOption) (*ListDecisionsResponse, error)
+	// VerifyDecision decides again from the record alone, with the policies and the
+	// model it names, and compares.
+	VerifyDecision(ctx context.Context, in *VerifyDecisionRequest, opts ...grpc.CallOption) (*VerifyDecisionResponse, error)
 }
 
 type decisionServiceClient struct {
@@ -69,6 +77,26 @@ func (c *decisionServiceClient) GetDecision(ctx context.Context, in *GetDecision
 	return out, nil
 }
 
+func (c *decisionServiceClient) ListDecisions(ctx context.Context, in *ListDecisionsRequest, opts ...grpc.CallOption) (*ListDecisionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDecisionsResponse)
+	err := c.cc.Invoke(ctx, DecisionService_ListDecisions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *decisionServiceClient) VerifyDecision(ctx context.Context, in *VerifyDecisionRequest, opts ...grpc.CallOption) (*VerifyDecisionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VerifyDecisionResponse)
+	err := c.cc.Invoke(ctx, DecisionService_VerifyDecision_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DecisionServiceServer is the server API for DecisionService service.
 // All implementations must embed UnimplementedDecisionServiceServer
 // for forward compatibility.
@@ -82,6 +110,12 @@ type DecisionServiceServer interface {
 	NextActions(context.Context, *NextActionsRequest) (*NextActionsResponse, error)
 	// GetDecision returns the whole record of a decision.
 	GetDecision(context.Context, *GetDecisionRequest) (*GetDecisionResponse, error)
+	// ListDecisions searches the decision log, newest first: every policy's state,
+	// conditions and run-time values of one conversation, for example.
+	ListDecisions(context.Context, *ListDecisionsRequest) (*ListDecisionsResponse, error)
+	// VerifyDecision decides again from the record alone, with the policies and the
+	// model it names, and compares.
+	VerifyDecision(context.Context, *VerifyDecisionRequest) (*VerifyDecisionResponse, error)
 	mustEmbedUnimplementedDecisionServiceServer()
 }
 
@@ -97,6 +131,12 @@ func (UnimplementedDecisionServiceServer) NextActions(context.Context, *NextActi
 }
 func (UnimplementedDecisionServiceServer) GetDecision(context.Context, *GetDecisionRequest) (*GetDecisionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDecision not implemented")
+}
+func (UnimplementedDecisionServiceServer) ListDecisions(context.Context, *ListDecisionsRequest) (*ListDecisionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDecisions not implemented")
+}
+func (UnimplementedDecisionServiceServer) VerifyDecision(context.Context, *VerifyDecisionRequest) (*VerifyDecisionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method VerifyDecision not implemented")
 }
 func (UnimplementedDecisionServiceServer) mustEmbedUnimplementedDecisionServiceServer() {}
 func (UnimplementedDecisionServiceServer) testEmbeddedByValue()                         {}
@@ -155,6 +195,42 @@ func _DecisionService_GetDecision_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DecisionService_ListDecisions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDecisionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DecisionServiceServer).ListDecisions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DecisionService_ListDecisions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DecisionServiceServer).ListDecisions(ctx, req.(*ListDecisionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DecisionService_VerifyDecision_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VerifyDecisionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DecisionServiceServer).VerifyDecision(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DecisionService_VerifyDecision_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DecisionServiceServer).VerifyDecision(ctx, req.(*VerifyDecisionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DecisionService_ServiceDesc is the grpc.ServiceDesc for DecisionService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -169,6 +245,14 @@ var DecisionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetDecision",
 			Handler:    _DecisionService_GetDecision_Handler,
+		},
+		{
+			MethodName: "ListDecisions",
+			Handler:    _DecisionService_ListDecisions_Handler,
+		},
+		{
+			MethodName: "VerifyDecision",
+			Handler:    _DecisionService_VerifyDecision_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

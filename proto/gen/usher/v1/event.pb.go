@@ -218,11 +218,14 @@ type ConfigChangeEvent struct {
 	Name    string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
 	Base    int64                  `protobuf:"varint,5,opt,name=base,proto3" json:"base,omitempty"`
 	// JSON document, empty when deleted.
-	Value         []byte                 `protobuf:"bytes,6,opt,name=value,proto3" json:"value,omitempty"`
-	Deleted       bool                   `protobuf:"varint,7,opt,name=deleted,proto3" json:"deleted,omitempty"`
-	Author        string                 `protobuf:"bytes,8,opt,name=author,proto3" json:"author,omitempty"`
-	Reason        string                 `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
-	Time          *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=time,proto3" json:"time,omitempty"`
+	Value   []byte                 `protobuf:"bytes,6,opt,name=value,proto3" json:"value,omitempty"`
+	Deleted bool                   `protobuf:"varint,7,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Author  string                 `protobuf:"bytes,8,opt,name=author,proto3" json:"author,omitempty"`
+	Reason  string                 `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	Time    *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=time,proto3" json:"time,omitempty"`
+	// Makes it a change of several resources of the account at once, all or none;
+	// then kind, name, base, value and deleted are empty.
+	Parts         []*ConfigPart `protobuf:"bytes,11,rep,name=parts,proto3" json:"parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -327,6 +330,90 @@ func (x *ConfigChangeEvent) GetTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ConfigChangeEvent) GetParts() []*ConfigPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+// ConfigPart is one resource's share of a change.
+type ConfigPart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Base          int64                  `protobuf:"varint,3,opt,name=base,proto3" json:"base,omitempty"`
+	Value         []byte                 `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
+	Deleted       bool                   `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigPart) Reset() {
+	*x = ConfigPart{}
+	mi := &file_usher_v1_event_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigPart) ProtoMessage() {}
+
+func (x *ConfigPart) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_event_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigPart.ProtoReflect.Descriptor instead.
+func (*ConfigPart) Descriptor() ([]byte, []int) {
+	return file_usher_v1_event_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ConfigPart) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ConfigPart) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ConfigPart) GetBase() int64 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
+func (x *ConfigPart) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *ConfigPart) GetDeleted() bool {
+	if x != nil {
+		return x.Deleted
+	}
+	return false
+}
+
 var File_usher_v1_event_proto protoreflect.FileDescriptor
 
 const file_usher_v1_event_proto_rawDesc = "" +
@@ -348,7 +435,7 @@ const file_usher_v1_event_proto_rawDesc = "" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x12\x18\n" +
 	"\aaccount\x18\x03 \x01(\tR\aaccount\x12\x14\n" +
 	"\x05skill\x18\x04 \x01(\tR\x05skill\x12)\n" +
-	"\x05state\x18\x05 \x01(\v2\x13.usher.v1.LiveStateR\x05state\"\x89\x02\n" +
+	"\x05state\x18\x05 \x01(\v2\x13.usher.v1.LiveStateR\x05state\"\xb5\x02\n" +
 	"\x11ConfigChangeEvent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x12\n" +
@@ -360,7 +447,15 @@ const file_usher_v1_event_proto_rawDesc = "" +
 	"\x06author\x18\b \x01(\tR\x06author\x12\x16\n" +
 	"\x06reason\x18\t \x01(\tR\x06reason\x12.\n" +
 	"\x04time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\x04timeB\x90\x01\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12*\n" +
+	"\x05parts\x18\v \x03(\v2\x14.usher.v1.ConfigPartR\x05parts\"x\n" +
+	"\n" +
+	"ConfigPart\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04base\x18\x03 \x01(\x03R\x04base\x12\x14\n" +
+	"\x05value\x18\x04 \x01(\fR\x05value\x12\x18\n" +
+	"\adeleted\x18\x05 \x01(\bR\adeletedB\x90\x01\n" +
 	"\fcom.usher.v1B\n" +
 	"EventProtoP\x01Z3github.com/usherhq/usher/proto/gen/usher/v1;usherv1\xa2\x02\x03UXX\xaa\x02\bUsher.V1\xca\x02\bUsher\\V1\xe2\x02\x14Usher\\V1\\GPBMetadata\xea\x02\tUsher::V1b\x06proto3"
 
@@ -376,23 +471,25 @@ func file_usher_v1_event_proto_rawDescGZIP() []byte {
 	return file_usher_v1_event_proto_rawDescData
 }
 
-var file_usher_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_usher_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_usher_v1_event_proto_goTypes = []any{
 	(*OutcomeEvent)(nil),          // 0: usher.v1.OutcomeEvent
 	(*SkillStateEvent)(nil),       // 1: usher.v1.SkillStateEvent
 	(*ConfigChangeEvent)(nil),     // 2: usher.v1.ConfigChangeEvent
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
-	(*LiveState)(nil),             // 4: usher.v1.LiveState
+	(*ConfigPart)(nil),            // 3: usher.v1.ConfigPart
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*LiveState)(nil),             // 5: usher.v1.LiveState
 }
 var file_usher_v1_event_proto_depIdxs = []int32{
-	3, // 0: usher.v1.OutcomeEvent.time:type_name -> google.protobuf.Timestamp
-	4, // 1: usher.v1.SkillStateEvent.state:type_name -> usher.v1.LiveState
-	3, // 2: usher.v1.ConfigChangeEvent.time:type_name -> google.protobuf.Timestamp
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	4, // 0: usher.v1.OutcomeEvent.time:type_name -> google.protobuf.Timestamp
+	5, // 1: usher.v1.SkillStateEvent.state:type_name -> usher.v1.LiveState
+	4, // 2: usher.v1.ConfigChangeEvent.time:type_name -> google.protobuf.Timestamp
+	3, // 3: usher.v1.ConfigChangeEvent.parts:type_name -> usher.v1.ConfigPart
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_usher_v1_event_proto_init() }
@@ -407,7 +504,7 @@ func file_usher_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_usher_v1_event_proto_rawDesc), len(file_usher_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -10,6 +10,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -38,12 +39,26 @@ type Policy struct {
 	// {"all": [...]}, {"any": [...]}, {"not": ...}, {"attribute", "operator",
 	// "value" | "value_from"} or {"cel": "..."}. Empty matches always.
 	When *structpb.Struct `protobuf:"bytes,6,opt,name=when,proto3" json:"when,omitempty"`
-	// {"fixed": {"actions": [...]}}, {"rank": {...}} or {"deny": {...}}.
+	// {"fixed": {"actions": [...]}}, {"rank": {...}}, {"deny": {...}},
+	// {"split": {...}} or {"steps": [...]}.
 	Effect   *structpb.Struct `protobuf:"bytes,7,opt,name=effect,proto3" json:"effect,omitempty"`
 	Revision int64            `protobuf:"varint,8,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The policy's own revision, as in revision; guards writes.
-	Etag          string                 `protobuf:"bytes,9,opt,name=etag,proto3" json:"etag,omitempty"`
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	Etag       string                 `protobuf:"bytes,9,opt,name=etag,proto3" json:"etag,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// {"from", "to", "zone"}: when the policy is in force at all.
+	Schedule *structpb.Struct `protobuf:"bytes,11,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// {"when": ..., "effect": ...}: asked before when and effect, and goes before them.
+	Exception *structpb.Struct `protobuf:"bytes,12,opt,name=exception,proto3" json:"exception,omitempty"`
+	// LivePerson's grammar in place of when and effect, also inside exception. Stored
+	// in the canonical form, so never answered.
+	Conditions []*structpb.Struct `protobuf:"bytes,13,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	Actions    []*structpb.Struct `protobuf:"bytes,14,rep,name=actions,proto3" json:"actions,omitempty"`
+	// Who changed it last, and why.
+	Author       string `protobuf:"bytes,15,opt,name=author,proto3" json:"author,omitempty"`
+	ChangeReason string `protobuf:"bytes,16,opt,name=change_reason,json=changeReason,proto3" json:"change_reason,omitempty"`
+	// What is doubtful about it; never keeps it from being stored.
+	Warnings      []*PolicyProblem `protobuf:"bytes,17,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -148,19 +163,153 @@ func (x *Policy) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Policy) GetSchedule() *structpb.Struct {
+	if x != nil {
+		return x.Schedule
+	}
+	return nil
+}
+
+func (x *Policy) GetException() *structpb.Struct {
+	if x != nil {
+		return x.Exception
+	}
+	return nil
+}
+
+func (x *Policy) GetConditions() []*structpb.Struct {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+func (x *Policy) GetActions() []*structpb.Struct {
+	if x != nil {
+		return x.Actions
+	}
+	return nil
+}
+
+func (x *Policy) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Policy) GetChangeReason() string {
+	if x != nil {
+		return x.ChangeReason
+	}
+	return ""
+}
+
+func (x *Policy) GetWarnings() []*PolicyProblem {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+// PolicyProblem is one thing wrong or doubtful about a policy.
+type PolicyProblem struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ERROR or WARNING.
+	Severity string `protobuf:"bytes,1,opt,name=severity,proto3" json:"severity,omitempty"`
+	// Id of the policy.
+	Policy string `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Place in its document, such as when.all[0].operator.
+	Path string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	// UNKNOWN_ATTRIBUTE, TYPE_MISMATCH, BAD_ZONE, SHADOWED, UNREACHABLE, LOOP,
+	// UNKNOWN_SKILL, TOO_COSTLY and so on; see docs/policies.md.
+	Code string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
+	// What is wrong and what to do.
+	Description   string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyProblem) Reset() {
+	*x = PolicyProblem{}
+	mi := &file_usher_v1_policy_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyProblem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyProblem) ProtoMessage() {}
+
+func (x *PolicyProblem) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyProblem.ProtoReflect.Descriptor instead.
+func (*PolicyProblem) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *PolicyProblem) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+func (x *PolicyProblem) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *PolicyProblem) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *PolicyProblem) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *PolicyProblem) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
 // ListPoliciesRequest pages through an account's policies.
 type ListPoliciesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Parent        string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	PageSize      int32                  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Parent    string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	PageSize  int32                  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Words that the id, display name or description must hold, in any case.
+	Query         string `protobuf:"bytes,4,opt,name=query,proto3" json:"query,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListPoliciesRequest) Reset() {
 	*x = ListPoliciesRequest{}
-	mi := &file_usher_v1_policy_proto_msgTypes[1]
+	mi := &file_usher_v1_policy_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -172,7 +321,7 @@ func (x *ListPoliciesRequest) String() string {
 func (*ListPoliciesRequest) ProtoMessage() {}
 
 func (x *ListPoliciesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[1]
+	mi := &file_usher_v1_policy_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -185,7 +334,7 @@ func (x *ListPoliciesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoliciesRequest.ProtoReflect.Descriptor instead.
 func (*ListPoliciesRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{1}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ListPoliciesRequest) GetParent() string {
@@ -209,6 +358,13 @@ func (x *ListPoliciesRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListPoliciesRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
 // ListPoliciesResponse is one page, in evaluation order.
 type ListPoliciesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -222,7 +378,7 @@ type ListPoliciesResponse struct {
 
 func (x *ListPoliciesResponse) Reset() {
 	*x = ListPoliciesResponse{}
-	mi := &file_usher_v1_policy_proto_msgTypes[2]
+	mi := &file_usher_v1_policy_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -234,7 +390,7 @@ func (x *ListPoliciesResponse) String() string {
 func (*ListPoliciesResponse) ProtoMessage() {}
 
 func (x *ListPoliciesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[2]
+	mi := &file_usher_v1_policy_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -247,7 +403,7 @@ func (x *ListPoliciesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoliciesResponse.ProtoReflect.Descriptor instead.
 func (*ListPoliciesResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{2}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListPoliciesResponse) GetPolicies() []*Policy {
@@ -281,7 +437,7 @@ type GetPolicyRequest struct {
 
 func (x *GetPolicyRequest) Reset() {
 	*x = GetPolicyRequest{}
-	mi := &file_usher_v1_policy_proto_msgTypes[3]
+	mi := &file_usher_v1_policy_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -293,7 +449,7 @@ func (x *GetPolicyRequest) String() string {
 func (*GetPolicyRequest) ProtoMessage() {}
 
 func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[3]
+	mi := &file_usher_v1_policy_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -306,7 +462,7 @@ func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*GetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{3}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetPolicyRequest) GetName() string {
@@ -326,7 +482,7 @@ type GetPolicyResponse struct {
 
 func (x *GetPolicyResponse) Reset() {
 	*x = GetPolicyResponse{}
-	mi := &file_usher_v1_policy_proto_msgTypes[4]
+	mi := &file_usher_v1_policy_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -338,7 +494,7 @@ func (x *GetPolicyResponse) String() string {
 func (*GetPolicyResponse) ProtoMessage() {}
 
 func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[4]
+	mi := &file_usher_v1_policy_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -351,7 +507,7 @@ func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*GetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{4}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetPolicyResponse) GetPolicy() *Policy {
@@ -362,19 +518,25 @@ func (x *GetPolicyResponse) GetPolicy() *Policy {
 }
 
 // CreatePolicyRequest carries the new policy. Its id is taken from policy_id,
-// else from policy.name, which may be the id alone, else made up.
+// else from policy.name, which may be the id alone, else made from the display
+// name. It goes last, and is disabled unless it says that it is enabled. The id
+// "default" is the account's default policy: always asked last, without a when.
 type CreatePolicyRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Parent        string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	Policy        *Policy                `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
-	PolicyId      string                 `protobuf:"bytes,3,opt,name=policy_id,json=policyId,proto3" json:"policy_id,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Parent   string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	Policy   *Policy                `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	PolicyId string                 `protobuf:"bytes,3,opt,name=policy_id,json=policyId,proto3" json:"policy_id,omitempty"`
+	// Kept in the audit log.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Check and answer what would be stored, store nothing.
+	ValidateOnly  bool `protobuf:"varint,5,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreatePolicyRequest) Reset() {
 	*x = CreatePolicyRequest{}
-	mi := &file_usher_v1_policy_proto_msgTypes[5]
+	mi := &file_usher_v1_policy_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -386,7 +548,7 @@ func (x *CreatePolicyRequest) String() string {
 func (*CreatePolicyRequest) ProtoMessage() {}
 
 func (x *CreatePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[5]
+	mi := &file_usher_v1_policy_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -399,7 +561,7 @@ func (x *CreatePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePolicyRequest.ProtoReflect.Descriptor instead.
 func (*CreatePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{5}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreatePolicyRequest) GetParent() string {
@@ -423,6 +585,20 @@ func (x *CreatePolicyRequest) GetPolicyId() string {
 	return ""
 }
 
+func (x *CreatePolicyRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CreatePolicyRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
 // CreatePolicyResponse holds the policy as stored.
 type CreatePolicyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -433,7 +609,7 @@ type CreatePolicyResponse struct {
 
 func (x *CreatePolicyResponse) Reset() {
 	*x = CreatePolicyResponse{}
-	mi := &file_usher_v1_policy_proto_msgTypes[6]
+	mi := &file_usher_v1_policy_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +621,7 @@ func (x *CreatePolicyResponse) String() string {
 func (*CreatePolicyResponse) ProtoMessage() {}
 
 func (x *CreatePolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[6]
+	mi := &file_usher_v1_policy_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +634,7 @@ func (x *CreatePolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePolicyResponse.ProtoReflect.Descriptor instead.
 func (*CreatePolicyResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{6}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CreatePolicyResponse) GetPolicy() *Policy {
@@ -476,14 +652,18 @@ type UpdatePolicyRequest struct {
 	// Fields of the policy to set; a path below a document such as when stands
 	// for the document. "*" sets all. Over REST it is made of the body's fields,
 	// over gRPC the populated fields are set when it is empty.
-	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// Kept in the audit log.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Check and answer what would be stored, store nothing.
+	ValidateOnly  bool `protobuf:"varint,4,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdatePolicyRequest) Reset() {
 	*x = UpdatePolicyRequest{}
-	mi := &file_usher_v1_policy_proto_msgTypes[7]
+	mi := &file_usher_v1_policy_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -495,7 +675,7 @@ func (x *UpdatePolicyRequest) String() string {
 func (*UpdatePolicyRequest) ProtoMessage() {}
 
 func (x *UpdatePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[7]
+	mi := &file_usher_v1_policy_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -508,7 +688,7 @@ func (x *UpdatePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePolicyRequest.ProtoReflect.Descriptor instead.
 func (*UpdatePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{7}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UpdatePolicyRequest) GetPolicy() *Policy {
@@ -525,6 +705,20 @@ func (x *UpdatePolicyRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
 	return nil
 }
 
+func (x *UpdatePolicyRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *UpdatePolicyRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
 // UpdatePolicyResponse holds the policy as stored.
 type UpdatePolicyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -535,7 +729,7 @@ type UpdatePolicyResponse struct {
 
 func (x *UpdatePolicyResponse) Reset() {
 	*x = UpdatePolicyResponse{}
-	mi := &file_usher_v1_policy_proto_msgTypes[8]
+	mi := &file_usher_v1_policy_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -547,7 +741,7 @@ func (x *UpdatePolicyResponse) String() string {
 func (*UpdatePolicyResponse) ProtoMessage() {}
 
 func (x *UpdatePolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[8]
+	mi := &file_usher_v1_policy_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -560,7 +754,7 @@ func (x *UpdatePolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePolicyResponse.ProtoReflect.Descriptor instead.
 func (*UpdatePolicyResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{8}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UpdatePolicyResponse) GetPolicy() *Policy {
@@ -582,7 +776,7 @@ type DeletePolicyRequest struct {
 
 func (x *DeletePolicyRequest) Reset() {
 	*x = DeletePolicyRequest{}
-	mi := &file_usher_v1_policy_proto_msgTypes[9]
+	mi := &file_usher_v1_policy_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +788,7 @@ func (x *DeletePolicyRequest) String() string {
 func (*DeletePolicyRequest) ProtoMessage() {}
 
 func (x *DeletePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[9]
+	mi := &file_usher_v1_policy_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +801,7 @@ func (x *DeletePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletePolicyRequest.ProtoReflect.Descriptor instead.
 func (*DeletePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{9}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeletePolicyRequest) GetName() string {
@@ -640,7 +834,7 @@ type DeletePolicyResponse struct {
 
 func (x *DeletePolicyResponse) Reset() {
 	*x = DeletePolicyResponse{}
-	mi := &file_usher_v1_policy_proto_msgTypes[10]
+	mi := &file_usher_v1_policy_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +846,7 @@ func (x *DeletePolicyResponse) String() string {
 func (*DeletePolicyResponse) ProtoMessage() {}
 
 func (x *DeletePolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[10]
+	mi := &file_usher_v1_policy_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +859,7 @@ func (x *DeletePolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletePolicyResponse.ProtoReflect.Descriptor instead.
 func (*DeletePolicyResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{10}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{11}
 }
 
 // EnablePolicyRequest names a policy.
@@ -680,7 +874,7 @@ type EnablePolicyRequest struct {
 
 func (x *EnablePolicyRequest) Reset() {
 	*x = EnablePolicyRequest{}
-	mi := &file_usher_v1_policy_proto_msgTypes[11]
+	mi := &file_usher_v1_policy_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -692,7 +886,7 @@ func (x *EnablePolicyRequest) String() string {
 func (*EnablePolicyRequest) ProtoMessage() {}
 
 func (x *EnablePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[11]
+	mi := &file_usher_v1_policy_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -705,7 +899,7 @@ func (x *EnablePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnablePolicyRequest.ProtoReflect.Descriptor instead.
 func (*EnablePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{11}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *EnablePolicyRequest) GetName() string {
@@ -739,7 +933,7 @@ type EnablePolicyResponse struct {
 
 func (x *EnablePolicyResponse) Reset() {
 	*x = EnablePolicyResponse{}
-	mi := &file_usher_v1_policy_proto_msgTypes[12]
+	mi := &file_usher_v1_policy_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +945,7 @@ func (x *EnablePolicyResponse) String() string {
 func (*EnablePolicyResponse) ProtoMessage() {}
 
 func (x *EnablePolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[12]
+	mi := &file_usher_v1_policy_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +958,7 @@ func (x *EnablePolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnablePolicyResponse.ProtoReflect.Descriptor instead.
 func (*EnablePolicyResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{12}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *EnablePolicyResponse) GetPolicy() *Policy {
@@ -786,7 +980,7 @@ type DisablePolicyRequest struct {
 
 func (x *DisablePolicyRequest) Reset() {
 	*x = DisablePolicyRequest{}
-	mi := &file_usher_v1_policy_proto_msgTypes[13]
+	mi := &file_usher_v1_policy_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +992,7 @@ func (x *DisablePolicyRequest) String() string {
 func (*DisablePolicyRequest) ProtoMessage() {}
 
 func (x *DisablePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[13]
+	mi := &file_usher_v1_policy_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +1005,7 @@ func (x *DisablePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisablePolicyRequest.ProtoReflect.Descriptor instead.
 func (*DisablePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{13}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DisablePolicyRequest) GetName() string {
@@ -845,7 +1039,7 @@ type DisablePolicyResponse struct {
 
 func (x *DisablePolicyResponse) Reset() {
 	*x = DisablePolicyResponse{}
-	mi := &file_usher_v1_policy_proto_msgTypes[14]
+	mi := &file_usher_v1_policy_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -857,7 +1051,7 @@ func (x *DisablePolicyResponse) String() string {
 func (*DisablePolicyResponse) ProtoMessage() {}
 
 func (x *DisablePolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[14]
+	mi := &file_usher_v1_policy_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -870,7 +1064,7 @@ func (x *DisablePolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisablePolicyResponse.ProtoReflect.Descriptor instead.
 func (*DisablePolicyResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{14}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DisablePolicyResponse) GetPolicy() *Policy {
@@ -893,7 +1087,7 @@ type MovePolicyRequest struct {
 
 func (x *MovePolicyRequest) Reset() {
 	*x = MovePolicyRequest{}
-	mi := &file_usher_v1_policy_proto_msgTypes[15]
+	mi := &file_usher_v1_policy_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +1099,7 @@ func (x *MovePolicyRequest) String() string {
 func (*MovePolicyRequest) ProtoMessage() {}
 
 func (x *MovePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[15]
+	mi := &file_usher_v1_policy_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1112,7 @@ func (x *MovePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MovePolicyRequest.ProtoReflect.Descriptor instead.
 func (*MovePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{15}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MovePolicyRequest) GetName() string {
@@ -959,7 +1153,7 @@ type MovePolicyResponse struct {
 
 func (x *MovePolicyResponse) Reset() {
 	*x = MovePolicyResponse{}
-	mi := &file_usher_v1_policy_proto_msgTypes[16]
+	mi := &file_usher_v1_policy_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +1165,7 @@ func (x *MovePolicyResponse) String() string {
 func (*MovePolicyResponse) ProtoMessage() {}
 
 func (x *MovePolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_policy_proto_msgTypes[16]
+	mi := &file_usher_v1_policy_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +1178,7 @@ func (x *MovePolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MovePolicyResponse.ProtoReflect.Descriptor instead.
 func (*MovePolicyResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_policy_proto_rawDescGZIP(), []int{16}
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MovePolicyResponse) GetPolicy() *Policy {
@@ -994,11 +1188,2890 @@ func (x *MovePolicyResponse) GetPolicy() *Policy {
 	return nil
 }
 
+// CheckPoliciesRequest brings policies, names a draft, or means the live list.
+type CheckPoliciesRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Parent string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// Checked as if they took the place of the live ones with their ids, the new
+	// ones last.
+	Policies []*Policy `protobuf:"bytes,2,rep,name=policies,proto3" json:"policies,omitempty"`
+	// accounts/{account}/policyDrafts/{draft} or its id.
+	Draft         string `protobuf:"bytes,3,opt,name=draft,proto3" json:"draft,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckPoliciesRequest) Reset() {
+	*x = CheckPoliciesRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckPoliciesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckPoliciesRequest) ProtoMessage() {}
+
+func (x *CheckPoliciesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckPoliciesRequest.ProtoReflect.Descriptor instead.
+func (*CheckPoliciesRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *CheckPoliciesRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *CheckPoliciesRequest) GetPolicies() []*Policy {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+func (x *CheckPoliciesRequest) GetDraft() string {
+	if x != nil {
+		return x.Draft
+	}
+	return ""
+}
+
+// CheckPoliciesResponse lists what was found, errors first.
+type CheckPoliciesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Problems      []*PolicyProblem       `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	Errors        int32                  `protobuf:"varint,2,opt,name=errors,proto3" json:"errors,omitempty"`
+	Warnings      int32                  `protobuf:"varint,3,opt,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckPoliciesResponse) Reset() {
+	*x = CheckPoliciesResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckPoliciesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckPoliciesResponse) ProtoMessage() {}
+
+func (x *CheckPoliciesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckPoliciesResponse.ProtoReflect.Descriptor instead.
+func (*CheckPoliciesResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *CheckPoliciesResponse) GetProblems() []*PolicyProblem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+func (x *CheckPoliciesResponse) GetErrors() int32 {
+	if x != nil {
+		return x.Errors
+	}
+	return 0
+}
+
+func (x *CheckPoliciesResponse) GetWarnings() int32 {
+	if x != nil {
+		return x.Warnings
+	}
+	return 0
+}
+
+// ImportPoliciesRequest brings a document of another system or of Usher.
+type ImportPoliciesRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Parent string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// usher, liveperson, taskrouter or connect; found out when empty.
+	Format   string          `protobuf:"bytes,2,opt,name=format,proto3" json:"format,omitempty"`
+	Document *structpb.Value `protobuf:"bytes,3,opt,name=document,proto3" json:"document,omitempty"`
+	// Put the policies into this new draft; when empty they go to the live list.
+	Draft string `protobuf:"bytes,4,opt,name=draft,proto3" json:"draft,omitempty"`
+	// Take away the policies that the document does not have. Otherwise new ones go
+	// last and those with a known id are replaced in their place.
+	Replace bool `protobuf:"varint,5,opt,name=replace,proto3" json:"replace,omitempty"`
+	// Enable what the document does not say to be disabled.
+	Enable bool `protobuf:"varint,6,opt,name=enable,proto3" json:"enable,omitempty"`
+	// Revision of the list that the writer saw; guards the write.
+	Etag   string `protobuf:"bytes,7,opt,name=etag,proto3" json:"etag,omitempty"`
+	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Check and answer what would be stored, store nothing.
+	ValidateOnly  bool `protobuf:"varint,9,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportPoliciesRequest) Reset() {
+	*x = ImportPoliciesRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportPoliciesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportPoliciesRequest) ProtoMessage() {}
+
+func (x *ImportPoliciesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportPoliciesRequest.ProtoReflect.Descriptor instead.
+func (*ImportPoliciesRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ImportPoliciesRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ImportPoliciesRequest) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *ImportPoliciesRequest) GetDocument() *structpb.Value {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+func (x *ImportPoliciesRequest) GetDraft() string {
+	if x != nil {
+		return x.Draft
+	}
+	return ""
+}
+
+func (x *ImportPoliciesRequest) GetReplace() bool {
+	if x != nil {
+		return x.Replace
+	}
+	return false
+}
+
+func (x *ImportPoliciesRequest) GetEnable() bool {
+	if x != nil {
+		return x.Enable
+	}
+	return false
+}
+
+func (x *ImportPoliciesRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *ImportPoliciesRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ImportPoliciesRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// ImportPoliciesResponse holds the policies as stored.
+type ImportPoliciesResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Policies []*Policy              `protobuf:"bytes,1,rep,name=policies,proto3" json:"policies,omitempty"`
+	// What could not be taken over word by word, and the other warnings.
+	Problems []*PolicyProblem `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
+	// Revision of the list after it.
+	Revision      int64  `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	Draft         string `protobuf:"bytes,4,opt,name=draft,proto3" json:"draft,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportPoliciesResponse) Reset() {
+	*x = ImportPoliciesResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportPoliciesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportPoliciesResponse) ProtoMessage() {}
+
+func (x *ImportPoliciesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportPoliciesResponse.ProtoReflect.Descriptor instead.
+func (*ImportPoliciesResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ImportPoliciesResponse) GetPolicies() []*Policy {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+func (x *ImportPoliciesResponse) GetProblems() []*PolicyProblem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+func (x *ImportPoliciesResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ImportPoliciesResponse) GetDraft() string {
+	if x != nil {
+		return x.Draft
+	}
+	return ""
+}
+
+// ExportPoliciesRequest says which list; the live one when both are empty.
+type ExportPoliciesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Parent        string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	Revision      int64                  `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Draft         string                 `protobuf:"bytes,3,opt,name=draft,proto3" json:"draft,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportPoliciesRequest) Reset() {
+	*x = ExportPoliciesRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportPoliciesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportPoliciesRequest) ProtoMessage() {}
+
+func (x *ExportPoliciesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportPoliciesRequest.ProtoReflect.Descriptor instead.
+func (*ExportPoliciesRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ExportPoliciesRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ExportPoliciesRequest) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ExportPoliciesRequest) GetDraft() string {
+	if x != nil {
+		return x.Draft
+	}
+	return ""
+}
+
+// ExportPoliciesResponse holds {"policies": [...]} in canonical form.
+type ExportPoliciesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Document      *structpb.Struct       `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportPoliciesResponse) Reset() {
+	*x = ExportPoliciesResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportPoliciesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportPoliciesResponse) ProtoMessage() {}
+
+func (x *ExportPoliciesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportPoliciesResponse.ProtoReflect.Descriptor instead.
+func (*ExportPoliciesResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ExportPoliciesResponse) GetDocument() *structpb.Struct {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+// PolicyRevision is the list after one change.
+type PolicyRevision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// accounts/{account}/policyRevisions/{revision}
+	Name       string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Revision   int64                  `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Author     string                 `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	Reason     string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// What the change did.
+	Changes []*PolicyDiff `protobuf:"bytes,6,rep,name=changes,proto3" json:"changes,omitempty"`
+	// The whole list; GetPolicyRevision alone answers it.
+	Policies      []*Policy `protobuf:"bytes,7,rep,name=policies,proto3" json:"policies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyRevision) Reset() {
+	*x = PolicyRevision{}
+	mi := &file_usher_v1_policy_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyRevision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyRevision) ProtoMessage() {}
+
+func (x *PolicyRevision) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyRevision.ProtoReflect.Descriptor instead.
+func (*PolicyRevision) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *PolicyRevision) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PolicyRevision) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *PolicyRevision) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *PolicyRevision) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PolicyRevision) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *PolicyRevision) GetChanges() []*PolicyDiff {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *PolicyRevision) GetPolicies() []*Policy {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+// PolicyDiff is how one policy differs.
+type PolicyDiff struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the policy.
+	Policy string `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	// ADDED, REMOVED, CHANGED or MOVED; a policy that was both changed and moved is
+	// CHANGED, with its position among the changes.
+	Kind          string       `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Fields        []*FieldDiff `protobuf:"bytes,3,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyDiff) Reset() {
+	*x = PolicyDiff{}
+	mi := &file_usher_v1_policy_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyDiff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyDiff) ProtoMessage() {}
+
+func (x *PolicyDiff) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyDiff.ProtoReflect.Descriptor instead.
+func (*PolicyDiff) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *PolicyDiff) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *PolicyDiff) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PolicyDiff) GetFields() []*FieldDiff {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// FieldDiff is one place of the document that differs.
+type FieldDiff struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as when.all[0].value.
+	Path          string          `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Before        *structpb.Value `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
+	After         *structpb.Value `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldDiff) Reset() {
+	*x = FieldDiff{}
+	mi := &file_usher_v1_policy_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldDiff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldDiff) ProtoMessage() {}
+
+func (x *FieldDiff) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldDiff.ProtoReflect.Descriptor instead.
+func (*FieldDiff) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *FieldDiff) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *FieldDiff) GetBefore() *structpb.Value {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *FieldDiff) GetAfter() *structpb.Value {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// ListPolicyRevisionsRequest pages through the history.
+type ListPolicyRevisionsRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Parent    string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	PageSize  int32                  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only changes of this policy: its id.
+	Policy        string `protobuf:"bytes,4,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPolicyRevisionsRequest) Reset() {
+	*x = ListPolicyRevisionsRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPolicyRevisionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPolicyRevisionsRequest) ProtoMessage() {}
+
+func (x *ListPolicyRevisionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPolicyRevisionsRequest.ProtoReflect.Descriptor instead.
+func (*ListPolicyRevisionsRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ListPolicyRevisionsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListPolicyRevisionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListPolicyRevisionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListPolicyRevisionsRequest) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+// ListPolicyRevisionsResponse is one page, newest first.
+type ListPolicyRevisionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revisions     []*PolicyRevision      `protobuf:"bytes,1,rep,name=revisions,proto3" json:"revisions,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPolicyRevisionsResponse) Reset() {
+	*x = ListPolicyRevisionsResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPolicyRevisionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPolicyRevisionsResponse) ProtoMessage() {}
+
+func (x *ListPolicyRevisionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPolicyRevisionsResponse.ProtoReflect.Descriptor instead.
+func (*ListPolicyRevisionsResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ListPolicyRevisionsResponse) GetRevisions() []*PolicyRevision {
+	if x != nil {
+		return x.Revisions
+	}
+	return nil
+}
+
+func (x *ListPolicyRevisionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GetPolicyRevisionRequest names a revision.
+type GetPolicyRevisionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPolicyRevisionRequest) Reset() {
+	*x = GetPolicyRevisionRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPolicyRevisionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPolicyRevisionRequest) ProtoMessage() {}
+
+func (x *GetPolicyRevisionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPolicyRevisionRequest.ProtoReflect.Descriptor instead.
+func (*GetPolicyRevisionRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *GetPolicyRevisionRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// GetPolicyRevisionResponse holds the list as it was.
+type GetPolicyRevisionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      *PolicyRevision        `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPolicyRevisionResponse) Reset() {
+	*x = GetPolicyRevisionResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPolicyRevisionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPolicyRevisionResponse) ProtoMessage() {}
+
+func (x *GetPolicyRevisionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPolicyRevisionResponse.ProtoReflect.Descriptor instead.
+func (*GetPolicyRevisionResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *GetPolicyRevisionResponse) GetRevision() *PolicyRevision {
+	if x != nil {
+		return x.Revision
+	}
+	return nil
+}
+
+// DiffPoliciesRequest names two lists: a revision's number, the id of a draft, or
+// live. to is live when empty.
+type DiffPoliciesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Parent        string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	To            string                 `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffPoliciesRequest) Reset() {
+	*x = DiffPoliciesRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffPoliciesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffPoliciesRequest) ProtoMessage() {}
+
+func (x *DiffPoliciesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffPoliciesRequest.ProtoReflect.Descriptor instead.
+func (*DiffPoliciesRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *DiffPoliciesRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *DiffPoliciesRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *DiffPoliciesRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+// DiffPoliciesResponse lists the policies that differ, in list order.
+type DiffPoliciesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Policies      []*PolicyDiff          `protobuf:"bytes,1,rep,name=policies,proto3" json:"policies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffPoliciesResponse) Reset() {
+	*x = DiffPoliciesResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffPoliciesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffPoliciesResponse) ProtoMessage() {}
+
+func (x *DiffPoliciesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffPoliciesResponse.ProtoReflect.Descriptor instead.
+func (*DiffPoliciesResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *DiffPoliciesResponse) GetPolicies() []*PolicyDiff {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+// RollbackPoliciesRequest names the revision to go back to.
+type RollbackPoliciesRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Parent   string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	Revision int64                  `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Reason   string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Revision of the list that the writer saw; guards the write.
+	Etag          string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackPoliciesRequest) Reset() {
+	*x = RollbackPoliciesRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackPoliciesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackPoliciesRequest) ProtoMessage() {}
+
+func (x *RollbackPoliciesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackPoliciesRequest.ProtoReflect.Descriptor instead.
+func (*RollbackPoliciesRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *RollbackPoliciesRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *RollbackPoliciesRequest) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *RollbackPoliciesRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RollbackPoliciesRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+// RollbackPoliciesResponse holds the new revision.
+type RollbackPoliciesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      int64                  `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Changes       []*PolicyDiff          `protobuf:"bytes,2,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackPoliciesResponse) Reset() {
+	*x = RollbackPoliciesResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackPoliciesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackPoliciesResponse) ProtoMessage() {}
+
+func (x *RollbackPoliciesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackPoliciesResponse.ProtoReflect.Descriptor instead.
+func (*RollbackPoliciesResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *RollbackPoliciesResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *RollbackPoliciesResponse) GetChanges() []*PolicyDiff {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// PolicyDraft is a list of policies in the making.
+type PolicyDraft struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// accounts/{account}/policyDrafts/{draft}
+	Name        string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// Revision of the live list it was taken from.
+	BaseRevision int64 `protobuf:"varint,3,opt,name=base_revision,json=baseRevision,proto3" json:"base_revision,omitempty"`
+	// The whole list in order, the default policy last.
+	Policies []*Policy `protobuf:"bytes,4,rep,name=policies,proto3" json:"policies,omitempty"`
+	// The live list was changed since.
+	Stale         bool                   `protobuf:"varint,5,opt,name=stale,proto3" json:"stale,omitempty"`
+	Etag          string                 `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
+	Author        string                 `protobuf:"bytes,7,opt,name=author,proto3" json:"author,omitempty"`
+	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyDraft) Reset() {
+	*x = PolicyDraft{}
+	mi := &file_usher_v1_policy_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyDraft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyDraft) ProtoMessage() {}
+
+func (x *PolicyDraft) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyDraft.ProtoReflect.Descriptor instead.
+func (*PolicyDraft) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *PolicyDraft) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PolicyDraft) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *PolicyDraft) GetBaseRevision() int64 {
+	if x != nil {
+		return x.BaseRevision
+	}
+	return 0
+}
+
+func (x *PolicyDraft) GetPolicies() []*Policy {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+func (x *PolicyDraft) GetStale() bool {
+	if x != nil {
+		return x.Stale
+	}
+	return false
+}
+
+func (x *PolicyDraft) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *PolicyDraft) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *PolicyDraft) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
+	}
+	return nil
+}
+
+// CreatePolicyDraftRequest carries the new draft. Its id is taken from draft_id,
+// else from draft.name, else made up.
+type CreatePolicyDraftRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Parent        string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	Draft         *PolicyDraft           `protobuf:"bytes,2,opt,name=draft,proto3" json:"draft,omitempty"`
+	DraftId       string                 `protobuf:"bytes,3,opt,name=draft_id,json=draftId,proto3" json:"draft_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreatePolicyDraftRequest) Reset() {
+	*x = CreatePolicyDraftRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreatePolicyDraftRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreatePolicyDraftRequest) ProtoMessage() {}
+
+func (x *CreatePolicyDraftRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreatePolicyDraftRequest.ProtoReflect.Descriptor instead.
+func (*CreatePolicyDraftRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *CreatePolicyDraftRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *CreatePolicyDraftRequest) GetDraft() *PolicyDraft {
+	if x != nil {
+		return x.Draft
+	}
+	return nil
+}
+
+func (x *CreatePolicyDraftRequest) GetDraftId() string {
+	if x != nil {
+		return x.DraftId
+	}
+	return ""
+}
+
+// CreatePolicyDraftResponse holds the draft as stored.
+type CreatePolicyDraftResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Draft         *PolicyDraft           `protobuf:"bytes,1,opt,name=draft,proto3" json:"draft,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreatePolicyDraftResponse) Reset() {
+	*x = CreatePolicyDraftResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreatePolicyDraftResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreatePolicyDraftResponse) ProtoMessage() {}
+
+func (x *CreatePolicyDraftResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreatePolicyDraftResponse.ProtoReflect.Descriptor instead.
+func (*CreatePolicyDraftResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *CreatePolicyDraftResponse) GetDraft() *PolicyDraft {
+	if x != nil {
+		return x.Draft
+	}
+	return nil
+}
+
+// ListPolicyDraftsRequest pages through the drafts.
+type ListPolicyDraftsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Parent        string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	PageSize      int32                  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPolicyDraftsRequest) Reset() {
+	*x = ListPolicyDraftsRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPolicyDraftsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPolicyDraftsRequest) ProtoMessage() {}
+
+func (x *ListPolicyDraftsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPolicyDraftsRequest.ProtoReflect.Descriptor instead.
+func (*ListPolicyDraftsRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ListPolicyDraftsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListPolicyDraftsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListPolicyDraftsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListPolicyDraftsResponse is one page.
+type ListPolicyDraftsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Drafts        []*PolicyDraft         `protobuf:"bytes,1,rep,name=drafts,proto3" json:"drafts,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPolicyDraftsResponse) Reset() {
+	*x = ListPolicyDraftsResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPolicyDraftsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPolicyDraftsResponse) ProtoMessage() {}
+
+func (x *ListPolicyDraftsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPolicyDraftsResponse.ProtoReflect.Descriptor instead.
+func (*ListPolicyDraftsResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ListPolicyDraftsResponse) GetDrafts() []*PolicyDraft {
+	if x != nil {
+		return x.Drafts
+	}
+	return nil
+}
+
+func (x *ListPolicyDraftsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GetPolicyDraftRequest names a draft.
+type GetPolicyDraftRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPolicyDraftRequest) Reset() {
+	*x = GetPolicyDraftRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPolicyDraftRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPolicyDraftRequest) ProtoMessage() {}
+
+func (x *GetPolicyDraftRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPolicyDraftRequest.ProtoReflect.Descriptor instead.
+func (*GetPolicyDraftRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *GetPolicyDraftRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// GetPolicyDraftResponse holds the draft.
+type GetPolicyDraftResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Draft         *PolicyDraft           `protobuf:"bytes,1,opt,name=draft,proto3" json:"draft,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPolicyDraftResponse) Reset() {
+	*x = GetPolicyDraftResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPolicyDraftResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPolicyDraftResponse) ProtoMessage() {}
+
+func (x *GetPolicyDraftResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPolicyDraftResponse.ProtoReflect.Descriptor instead.
+func (*GetPolicyDraftResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *GetPolicyDraftResponse) GetDraft() *PolicyDraft {
+	if x != nil {
+		return x.Draft
+	}
+	return nil
+}
+
+// UpdatePolicyDraftRequest carries what is new about the draft. An etag inside
+// guards it.
+type UpdatePolicyDraftRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Draft         *PolicyDraft           `protobuf:"bytes,1,opt,name=draft,proto3" json:"draft,omitempty"`
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdatePolicyDraftRequest) Reset() {
+	*x = UpdatePolicyDraftRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdatePolicyDraftRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdatePolicyDraftRequest) ProtoMessage() {}
+
+func (x *UpdatePolicyDraftRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdatePolicyDraftRequest.ProtoReflect.Descriptor instead.
+func (*UpdatePolicyDraftRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *UpdatePolicyDraftRequest) GetDraft() *PolicyDraft {
+	if x != nil {
+		return x.Draft
+	}
+	return nil
+}
+
+func (x *UpdatePolicyDraftRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+// UpdatePolicyDraftResponse holds the draft as stored.
+type UpdatePolicyDraftResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Draft         *PolicyDraft           `protobuf:"bytes,1,opt,name=draft,proto3" json:"draft,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdatePolicyDraftResponse) Reset() {
+	*x = UpdatePolicyDraftResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdatePolicyDraftResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdatePolicyDraftResponse) ProtoMessage() {}
+
+func (x *UpdatePolicyDraftResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdatePolicyDraftResponse.ProtoReflect.Descriptor instead.
+func (*UpdatePolicyDraftResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *UpdatePolicyDraftResponse) GetDraft() *PolicyDraft {
+	if x != nil {
+		return x.Draft
+	}
+	return nil
+}
+
+// DeletePolicyDraftRequest names a draft.
+type DeletePolicyDraftRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Etag          string                 `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeletePolicyDraftRequest) Reset() {
+	*x = DeletePolicyDraftRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletePolicyDraftRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletePolicyDraftRequest) ProtoMessage() {}
+
+func (x *DeletePolicyDraftRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletePolicyDraftRequest.ProtoReflect.Descriptor instead.
+func (*DeletePolicyDraftRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *DeletePolicyDraftRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeletePolicyDraftRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+// DeletePolicyDraftResponse is empty.
+type DeletePolicyDraftResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeletePolicyDraftResponse) Reset() {
+	*x = DeletePolicyDraftResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletePolicyDraftResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletePolicyDraftResponse) ProtoMessage() {}
+
+func (x *DeletePolicyDraftResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletePolicyDraftResponse.ProtoReflect.Descriptor instead.
+func (*DeletePolicyDraftResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{45}
+}
+
+// PublishPolicyDraftRequest names a draft.
+type PublishPolicyDraftRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Etag   string                 `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
+	Reason string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Publish the draft's own changes on top of what changed since.
+	Rebase        bool `protobuf:"varint,4,opt,name=rebase,proto3" json:"rebase,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishPolicyDraftRequest) Reset() {
+	*x = PublishPolicyDraftRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishPolicyDraftRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishPolicyDraftRequest) ProtoMessage() {}
+
+func (x *PublishPolicyDraftRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishPolicyDraftRequest.ProtoReflect.Descriptor instead.
+func (*PublishPolicyDraftRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *PublishPolicyDraftRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PublishPolicyDraftRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *PublishPolicyDraftRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PublishPolicyDraftRequest) GetRebase() bool {
+	if x != nil {
+		return x.Rebase
+	}
+	return false
+}
+
+// PublishPolicyDraftResponse holds the new revision. The draft is gone.
+type PublishPolicyDraftResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      int64                  `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Changes       []*PolicyDiff          `protobuf:"bytes,2,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishPolicyDraftResponse) Reset() {
+	*x = PublishPolicyDraftResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishPolicyDraftResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishPolicyDraftResponse) ProtoMessage() {}
+
+func (x *PublishPolicyDraftResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishPolicyDraftResponse.ProtoReflect.Descriptor instead.
+func (*PublishPolicyDraftResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *PublishPolicyDraftResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *PublishPolicyDraftResponse) GetChanges() []*PolicyDiff {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// SimulatePoliciesRequest says which decisions to replay against what.
+type SimulatePoliciesRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Parent string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// accounts/{account}/policyDrafts/{draft} or its id; excludes policies.
+	Draft string `protobuf:"bytes,2,opt,name=draft,proto3" json:"draft,omitempty"`
+	// The whole list in order.
+	Policies []*Policy `protobuf:"bytes,3,rep,name=policies,proto3" json:"policies,omitempty"`
+	// Decisions of this long until now; a week when both are empty.
+	Since     *durationpb.Duration   `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	EndTime   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// How many decisions to replay at the most, the newest first; 0 means 10,000.
+	Limit int32 `protobuf:"varint,7,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Objective of the estimate; default when empty.
+	Objective string `protobuf:"bytes,8,opt,name=objective,proto3" json:"objective,omitempty"`
+	// How many changed decisions to list; 0 means 20.
+	Examples      int32 `protobuf:"varint,9,opt,name=examples,proto3" json:"examples,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SimulatePoliciesRequest) Reset() {
+	*x = SimulatePoliciesRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimulatePoliciesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimulatePoliciesRequest) ProtoMessage() {}
+
+func (x *SimulatePoliciesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimulatePoliciesRequest.ProtoReflect.Descriptor instead.
+func (*SimulatePoliciesRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *SimulatePoliciesRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *SimulatePoliciesRequest) GetDraft() string {
+	if x != nil {
+		return x.Draft
+	}
+	return ""
+}
+
+func (x *SimulatePoliciesRequest) GetPolicies() []*Policy {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+func (x *SimulatePoliciesRequest) GetSince() *durationpb.Duration {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *SimulatePoliciesRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *SimulatePoliciesRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *SimulatePoliciesRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *SimulatePoliciesRequest) GetObjective() string {
+	if x != nil {
+		return x.Objective
+	}
+	return ""
+}
+
+func (x *SimulatePoliciesRequest) GetExamples() int32 {
+	if x != nil {
+		return x.Examples
+	}
+	return 0
+}
+
+// SimulatePoliciesResponse is what would have been.
+type SimulatePoliciesResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Decisions int64                  `protobuf:"varint,1,opt,name=decisions,proto3" json:"decisions,omitempty"`
+	Changed   int64                  `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// Decisions that cannot be replayed, by cause.
+	Skipped map[string]int64 `protobuf:"bytes,3,rep,name=skipped,proto3" json:"skipped,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Conditions whose value made the difference, most changes first.
+	Conditions []*ConditionChange `protobuf:"bytes,4,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	// From which policy and action to which, most changes first.
+	Routes        []*RouteChange     `protobuf:"bytes,5,rep,name=routes,proto3" json:"routes,omitempty"`
+	Examples      []*ChangedDecision `protobuf:"bytes,6,rep,name=examples,proto3" json:"examples,omitempty"`
+	Estimate      *PolicyEstimate    `protobuf:"bytes,7,opt,name=estimate,proto3" json:"estimate,omitempty"`
+	DraftErrors   int64              `protobuf:"varint,8,opt,name=draft_errors,json=draftErrors,proto3" json:"draft_errors,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SimulatePoliciesResponse) Reset() {
+	*x = SimulatePoliciesResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimulatePoliciesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimulatePoliciesResponse) ProtoMessage() {}
+
+func (x *SimulatePoliciesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimulatePoliciesResponse.ProtoReflect.Descriptor instead.
+func (*SimulatePoliciesResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *SimulatePoliciesResponse) GetDecisions() int64 {
+	if x != nil {
+		return x.Decisions
+	}
+	return 0
+}
+
+func (x *SimulatePoliciesResponse) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *SimulatePoliciesResponse) GetSkipped() map[string]int64 {
+	if x != nil {
+		return x.Skipped
+	}
+	return nil
+}
+
+func (x *SimulatePoliciesResponse) GetConditions() []*ConditionChange {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+func (x *SimulatePoliciesResponse) GetRoutes() []*RouteChange {
+	if x != nil {
+		return x.Routes
+	}
+	return nil
+}
+
+func (x *SimulatePoliciesResponse) GetExamples() []*ChangedDecision {
+	if x != nil {
+		return x.Examples
+	}
+	return nil
+}
+
+func (x *SimulatePoliciesResponse) GetEstimate() *PolicyEstimate {
+	if x != nil {
+		return x.Estimate
+	}
+	return nil
+}
+
+func (x *SimulatePoliciesResponse) GetDraftErrors() int64 {
+	if x != nil {
+		return x.DraftErrors
+	}
+	return 0
+}
+
+// ConditionChange counts the changed decisions that turn on one condition.
+type ConditionChange struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Policy    string                 `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	Path      string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Attribute string                 `protobuf:"bytes,3,opt,name=attribute,proto3" json:"attribute,omitempty"`
+	Changed   int64                  `protobuf:"varint,4,opt,name=changed,proto3" json:"changed,omitempty"`
+	// ADDED, REMOVED or CHANGED, against the live list.
+	Kind          string `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConditionChange) Reset() {
+	*x = ConditionChange{}
+	mi := &file_usher_v1_policy_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConditionChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConditionChange) ProtoMessage() {}
+
+func (x *ConditionChange) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConditionChange.ProtoReflect.Descriptor instead.
+func (*ConditionChange) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *ConditionChange) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *ConditionChange) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *ConditionChange) GetAttribute() string {
+	if x != nil {
+		return x.Attribute
+	}
+	return ""
+}
+
+func (x *ConditionChange) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *ConditionChange) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+// RouteChange counts decisions that move from one route to another.
+type RouteChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	FromPolicy    string                 `protobuf:"bytes,1,opt,name=from_policy,json=fromPolicy,proto3" json:"from_policy,omitempty"`
+	FromAction    string                 `protobuf:"bytes,2,opt,name=from_action,json=fromAction,proto3" json:"from_action,omitempty"`
+	ToPolicy      string                 `protobuf:"bytes,3,opt,name=to_policy,json=toPolicy,proto3" json:"to_policy,omitempty"`
+	ToAction      string                 `protobuf:"bytes,4,opt,name=to_action,json=toAction,proto3" json:"to_action,omitempty"`
+	Changed       int64                  `protobuf:"varint,5,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RouteChange) Reset() {
+	*x = RouteChange{}
+	mi := &file_usher_v1_policy_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RouteChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RouteChange) ProtoMessage() {}
+
+func (x *RouteChange) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RouteChange.ProtoReflect.Descriptor instead.
+func (*RouteChange) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *RouteChange) GetFromPolicy() string {
+	if x != nil {
+		return x.FromPolicy
+	}
+	return ""
+}
+
+func (x *RouteChange) GetFromAction() string {
+	if x != nil {
+		return x.FromAction
+	}
+	return ""
+}
+
+func (x *RouteChange) GetToPolicy() string {
+	if x != nil {
+		return x.ToPolicy
+	}
+	return ""
+}
+
+func (x *RouteChange) GetToAction() string {
+	if x != nil {
+		return x.ToAction
+	}
+	return ""
+}
+
+func (x *RouteChange) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+// ChangedDecision is one example.
+type ChangedDecision struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	DecisionId     string                 `protobuf:"bytes,1,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	ConversationId string                 `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	Time           *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	FromPolicy     string                 `protobuf:"bytes,4,opt,name=from_policy,json=fromPolicy,proto3" json:"from_policy,omitempty"`
+	FromAction     string                 `protobuf:"bytes,5,opt,name=from_action,json=fromAction,proto3" json:"from_action,omitempty"`
+	ToPolicy       string                 `protobuf:"bytes,6,opt,name=to_policy,json=toPolicy,proto3" json:"to_policy,omitempty"`
+	ToAction       string                 `protobuf:"bytes,7,opt,name=to_action,json=toAction,proto3" json:"to_action,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ChangedDecision) Reset() {
+	*x = ChangedDecision{}
+	mi := &file_usher_v1_policy_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangedDecision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangedDecision) ProtoMessage() {}
+
+func (x *ChangedDecision) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangedDecision.ProtoReflect.Descriptor instead.
+func (*ChangedDecision) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ChangedDecision) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+func (x *ChangedDecision) GetConversationId() string {
+	if x != nil {
+		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *ChangedDecision) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *ChangedDecision) GetFromPolicy() string {
+	if x != nil {
+		return x.FromPolicy
+	}
+	return ""
+}
+
+func (x *ChangedDecision) GetFromAction() string {
+	if x != nil {
+		return x.FromAction
+	}
+	return ""
+}
+
+func (x *ChangedDecision) GetToPolicy() string {
+	if x != nil {
+		return x.ToPolicy
+	}
+	return ""
+}
+
+func (x *ChangedDecision) GetToAction() string {
+	if x != nil {
+		return x.ToAction
+	}
+	return ""
+}
+
+// PolicyEstimate is what the decisions were worth and would have been worth under
+// the objective, in reward units.
+type PolicyEstimate struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Logged float64                `protobuf:"fixed64,1,opt,name=logged,proto3" json:"logged,omitempty"`
+	// Meaningless unless trusted.
+	Simulated float64 `protobuf:"fixed64,2,opt,name=simulated,proto3" json:"simulated,omitempty"`
+	Lower     float64 `protobuf:"fixed64,3,opt,name=lower,proto3" json:"lower,omitempty"`
+	Upper     float64 `protobuf:"fixed64,4,opt,name=upper,proto3" json:"upper,omitempty"`
+	// Decisions with a reward.
+	Rewards             int64   `protobuf:"varint,5,opt,name=rewards,proto3" json:"rewards,omitempty"`
+	EffectiveSampleSize float64 `protobuf:"fixed64,6,opt,name=effective_sample_size,json=effectiveSampleSize,proto3" json:"effective_sample_size,omitempty"`
+	LargestWeight       float64 `protobuf:"fixed64,7,opt,name=largest_weight,json=largestWeight,proto3" json:"largest_weight,omitempty"`
+	// The estimator, such as snips.
+	Method string `protobuf:"bytes,8,opt,name=method,proto3" json:"method,omitempty"`
+	// False when the log says too little about what the draft would do.
+	Trusted       bool     `protobuf:"varint,9,opt,name=trusted,proto3" json:"trusted,omitempty"`
+	Warnings      []string `protobuf:"bytes,10,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Objective     string   `protobuf:"bytes,11,opt,name=objective,proto3" json:"objective,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyEstimate) Reset() {
+	*x = PolicyEstimate{}
+	mi := &file_usher_v1_policy_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyEstimate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyEstimate) ProtoMessage() {}
+
+func (x *PolicyEstimate) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyEstimate.ProtoReflect.Descriptor instead.
+func (*PolicyEstimate) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *PolicyEstimate) GetLogged() float64 {
+	if x != nil {
+		return x.Logged
+	}
+	return 0
+}
+
+func (x *PolicyEstimate) GetSimulated() float64 {
+	if x != nil {
+		return x.Simulated
+	}
+	return 0
+}
+
+func (x *PolicyEstimate) GetLower() float64 {
+	if x != nil {
+		return x.Lower
+	}
+	return 0
+}
+
+func (x *PolicyEstimate) GetUpper() float64 {
+	if x != nil {
+		return x.Upper
+	}
+	return 0
+}
+
+func (x *PolicyEstimate) GetRewards() int64 {
+	if x != nil {
+		return x.Rewards
+	}
+	return 0
+}
+
+func (x *PolicyEstimate) GetEffectiveSampleSize() float64 {
+	if x != nil {
+		return x.EffectiveSampleSize
+	}
+	return 0
+}
+
+func (x *PolicyEstimate) GetLargestWeight() float64 {
+	if x != nil {
+		return x.LargestWeight
+	}
+	return 0
+}
+
+func (x *PolicyEstimate) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *PolicyEstimate) GetTrusted() bool {
+	if x != nil {
+		return x.Trusted
+	}
+	return false
+}
+
+func (x *PolicyEstimate) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *PolicyEstimate) GetObjective() string {
+	if x != nil {
+		return x.Objective
+	}
+	return ""
+}
+
+// ReportPoliciesRequest says which time; the last week when it is empty.
+type ReportPoliciesRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Parent    string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	EndTime   *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// hour or day; day when empty.
+	Period string `protobuf:"bytes,4,opt,name=period,proto3" json:"period,omitempty"`
+	// Objective of the rewards; default when empty.
+	Objective     string `protobuf:"bytes,5,opt,name=objective,proto3" json:"objective,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportPoliciesRequest) Reset() {
+	*x = ReportPoliciesRequest{}
+	mi := &file_usher_v1_policy_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportPoliciesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportPoliciesRequest) ProtoMessage() {}
+
+func (x *ReportPoliciesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportPoliciesRequest.ProtoReflect.Descriptor instead.
+func (*ReportPoliciesRequest) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ReportPoliciesRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ReportPoliciesRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ReportPoliciesRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *ReportPoliciesRequest) GetPeriod() string {
+	if x != nil {
+		return x.Period
+	}
+	return ""
+}
+
+func (x *ReportPoliciesRequest) GetObjective() string {
+	if x != nil {
+		return x.Objective
+	}
+	return ""
+}
+
+// ReportPoliciesResponse lists the policies, most used first.
+type ReportPoliciesResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Policies []*PolicyUsage         `protobuf:"bytes,1,rep,name=policies,proto3" json:"policies,omitempty"`
+	// Enabled policies that never matched.
+	NeverMatched []string `protobuf:"bytes,2,rep,name=never_matched,json=neverMatched,proto3" json:"never_matched,omitempty"`
+	// How often conditions on an attribute were UNKNOWN.
+	Unknown   []*UnknownAttribute `protobuf:"bytes,3,rep,name=unknown,proto3" json:"unknown,omitempty"`
+	Decisions int64               `protobuf:"varint,4,opt,name=decisions,proto3" json:"decisions,omitempty"`
+	// Decisions that no policy matched.
+	Unmatched int64 `protobuf:"varint,5,opt,name=unmatched,proto3" json:"unmatched,omitempty"`
+	// Mean reward of the decisions whose answer was the caller's own baseline.
+	Baseline      *Mean                  `protobuf:"bytes,6,opt,name=baseline,proto3" json:"baseline,omitempty"`
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportPoliciesResponse) Reset() {
+	*x = ReportPoliciesResponse{}
+	mi := &file_usher_v1_policy_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportPoliciesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportPoliciesResponse) ProtoMessage() {}
+
+func (x *ReportPoliciesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportPoliciesResponse.ProtoReflect.Descriptor instead.
+func (*ReportPoliciesResponse) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ReportPoliciesResponse) GetPolicies() []*PolicyUsage {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+func (x *ReportPoliciesResponse) GetNeverMatched() []string {
+	if x != nil {
+		return x.NeverMatched
+	}
+	return nil
+}
+
+func (x *ReportPoliciesResponse) GetUnknown() []*UnknownAttribute {
+	if x != nil {
+		return x.Unknown
+	}
+	return nil
+}
+
+func (x *ReportPoliciesResponse) GetDecisions() int64 {
+	if x != nil {
+		return x.Decisions
+	}
+	return 0
+}
+
+func (x *ReportPoliciesResponse) GetUnmatched() int64 {
+	if x != nil {
+		return x.Unmatched
+	}
+	return 0
+}
+
+func (x *ReportPoliciesResponse) GetBaseline() *Mean {
+	if x != nil {
+		return x.Baseline
+	}
+	return nil
+}
+
+func (x *ReportPoliciesResponse) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ReportPoliciesResponse) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+// PolicyUsage is what became of one policy's decisions.
+type PolicyUsage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the policy, "default" for the account's default.
+	Policy  string         `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	Matches int64          `protobuf:"varint,2,opt,name=matches,proto3" json:"matches,omitempty"`
+	Share   float64        `protobuf:"fixed64,3,opt,name=share,proto3" json:"share,omitempty"`
+	Periods []*PeriodCount `protobuf:"bytes,4,rep,name=periods,proto3" json:"periods,omitempty"`
+	// By kind of outcome.
+	Outcomes map[string]*Mean `protobuf:"bytes,5,rep,name=outcomes,proto3" json:"outcomes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Reward   *Mean            `protobuf:"bytes,6,opt,name=reward,proto3" json:"reward,omitempty"`
+	// Reward less that of all other decisions of the time, with the same interval.
+	Lift          *Mean `protobuf:"bytes,7,opt,name=lift,proto3" json:"lift,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyUsage) Reset() {
+	*x = PolicyUsage{}
+	mi := &file_usher_v1_policy_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyUsage) ProtoMessage() {}
+
+func (x *PolicyUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyUsage.ProtoReflect.Descriptor instead.
+func (*PolicyUsage) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *PolicyUsage) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *PolicyUsage) GetMatches() int64 {
+	if x != nil {
+		return x.Matches
+	}
+	return 0
+}
+
+func (x *PolicyUsage) GetShare() float64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
+func (x *PolicyUsage) GetPeriods() []*PeriodCount {
+	if x != nil {
+		return x.Periods
+	}
+	return nil
+}
+
+func (x *PolicyUsage) GetOutcomes() map[string]*Mean {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+func (x *PolicyUsage) GetReward() *Mean {
+	if x != nil {
+		return x.Reward
+	}
+	return nil
+}
+
+func (x *PolicyUsage) GetLift() *Mean {
+	if x != nil {
+		return x.Lift
+	}
+	return nil
+}
+
+// PeriodCount counts matches from time to the next period.
+type PeriodCount struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	Matches       int64                  `protobuf:"varint,2,opt,name=matches,proto3" json:"matches,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PeriodCount) Reset() {
+	*x = PeriodCount{}
+	mi := &file_usher_v1_policy_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PeriodCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PeriodCount) ProtoMessage() {}
+
+func (x *PeriodCount) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PeriodCount.ProtoReflect.Descriptor instead.
+func (*PeriodCount) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *PeriodCount) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *PeriodCount) GetMatches() int64 {
+	if x != nil {
+		return x.Matches
+	}
+	return 0
+}
+
+// Mean is a mean with its 95 % interval; n is how many values it is of.
+type Mean struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	N             int64                  `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	Value         float64                `protobuf:"fixed64,2,opt,name=value,proto3" json:"value,omitempty"`
+	Lower         float64                `protobuf:"fixed64,3,opt,name=lower,proto3" json:"lower,omitempty"`
+	Upper         float64                `protobuf:"fixed64,4,opt,name=upper,proto3" json:"upper,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mean) Reset() {
+	*x = Mean{}
+	mi := &file_usher_v1_policy_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mean) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mean) ProtoMessage() {}
+
+func (x *Mean) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mean.ProtoReflect.Descriptor instead.
+func (*Mean) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *Mean) GetN() int64 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *Mean) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *Mean) GetLower() float64 {
+	if x != nil {
+		return x.Lower
+	}
+	return 0
+}
+
+func (x *Mean) GetUpper() float64 {
+	if x != nil {
+		return x.Upper
+	}
+	return 0
+}
+
+// UnknownAttribute counts UNKNOWN conditions.
+type UnknownAttribute struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Attribute     string                 `protobuf:"bytes,1,opt,name=attribute,proto3" json:"attribute,omitempty"`
+	Decisions     int64                  `protobuf:"varint,2,opt,name=decisions,proto3" json:"decisions,omitempty"`
+	Share         float64                `protobuf:"fixed64,3,opt,name=share,proto3" json:"share,omitempty"`
+	Policies      []string               `protobuf:"bytes,4,rep,name=policies,proto3" json:"policies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnknownAttribute) Reset() {
+	*x = UnknownAttribute{}
+	mi := &file_usher_v1_policy_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnknownAttribute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnknownAttribute) ProtoMessage() {}
+
+func (x *UnknownAttribute) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_policy_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnknownAttribute.ProtoReflect.Descriptor instead.
+func (*UnknownAttribute) Descriptor() ([]byte, []int) {
+	return file_usher_v1_policy_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *UnknownAttribute) GetAttribute() string {
+	if x != nil {
+		return x.Attribute
+	}
+	return ""
+}
+
+func (x *UnknownAttribute) GetDecisions() int64 {
+	if x != nil {
+		return x.Decisions
+	}
+	return 0
+}
+
+func (x *UnknownAttribute) GetShare() float64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
+func (x *UnknownAttribute) GetPolicies() []string {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
 var File_usher_v1_policy_proto protoreflect.FileDescriptor
 
 const file_usher_v1_policy_proto_rawDesc = "" +
 	"\n" +
-	"\x15usher/v1/policy.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x03\n" +
+	"\x15usher/v1/policy.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xed\x05\n" +
 	"\x06Policy\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12 \n" +
@@ -1011,14 +4084,30 @@ const file_usher_v1_policy_proto_rawDesc = "" +
 	"\x04etag\x18\t \x01(\tR\x04etag\x12A\n" +
 	"\vupdate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
-	"updateTimeB\n" +
+	"updateTime\x123\n" +
+	"\bschedule\x18\v \x01(\v2\x17.google.protobuf.StructR\bschedule\x125\n" +
+	"\texception\x18\f \x01(\v2\x17.google.protobuf.StructR\texception\x12=\n" +
 	"\n" +
-	"\b_enabled\"o\n" +
+	"conditions\x18\r \x03(\v2\x17.google.protobuf.StructB\x04\xe2A\x01\x04R\n" +
+	"conditions\x127\n" +
+	"\aactions\x18\x0e \x03(\v2\x17.google.protobuf.StructB\x04\xe2A\x01\x04R\aactions\x12\x1c\n" +
+	"\x06author\x18\x0f \x01(\tB\x04\xe2A\x01\x03R\x06author\x12)\n" +
+	"\rchange_reason\x18\x10 \x01(\tB\x04\xe2A\x01\x03R\fchangeReason\x129\n" +
+	"\bwarnings\x18\x11 \x03(\v2\x17.usher.v1.PolicyProblemB\x04\xe2A\x01\x03R\bwarningsB\n" +
+	"\n" +
+	"\b_enabled\"\x8d\x01\n" +
+	"\rPolicyProblem\x12\x1a\n" +
+	"\bseverity\x18\x01 \x01(\tR\bseverity\x12\x16\n" +
+	"\x06policy\x18\x02 \x01(\tR\x06policy\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code\x12 \n" +
+	"\vdescription\x18\x05 \x01(\tR\vdescription\"\x85\x01\n" +
 	"\x13ListPoliciesRequest\x12\x1c\n" +
 	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x88\x01\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x14\n" +
+	"\x05query\x18\x04 \x01(\tR\x05query\"\x88\x01\n" +
 	"\x14ListPoliciesResponse\x12,\n" +
 	"\bpolicies\x18\x01 \x03(\v2\x10.usher.v1.PolicyR\bpolicies\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
@@ -1026,17 +4115,21 @@ const file_usher_v1_policy_proto_rawDesc = "" +
 	"\x10GetPolicyRequest\x12\x18\n" +
 	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\"=\n" +
 	"\x11GetPolicyResponse\x12(\n" +
-	"\x06policy\x18\x01 \x01(\v2\x10.usher.v1.PolicyR\x06policy\"\x80\x01\n" +
+	"\x06policy\x18\x01 \x01(\v2\x10.usher.v1.PolicyR\x06policy\"\xbd\x01\n" +
 	"\x13CreatePolicyRequest\x12\x1c\n" +
 	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12.\n" +
 	"\x06policy\x18\x02 \x01(\v2\x10.usher.v1.PolicyB\x04\xe2A\x01\x02R\x06policy\x12\x1b\n" +
-	"\tpolicy_id\x18\x03 \x01(\tR\bpolicyId\"@\n" +
+	"\tpolicy_id\x18\x03 \x01(\tR\bpolicyId\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12#\n" +
+	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\"@\n" +
 	"\x14CreatePolicyResponse\x12(\n" +
-	"\x06policy\x18\x01 \x01(\v2\x10.usher.v1.PolicyR\x06policy\"\x82\x01\n" +
+	"\x06policy\x18\x01 \x01(\v2\x10.usher.v1.PolicyR\x06policy\"\xbf\x01\n" +
 	"\x13UpdatePolicyRequest\x12.\n" +
 	"\x06policy\x18\x01 \x01(\v2\x10.usher.v1.PolicyB\x04\xe2A\x01\x02R\x06policy\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
-	"updateMask\"@\n" +
+	"updateMask\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12#\n" +
+	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnly\"@\n" +
 	"\x14UpdatePolicyResponse\x12(\n" +
 	"\x06policy\x18\x01 \x01(\v2\x10.usher.v1.PolicyR\x06policy\"[\n" +
 	"\x13DeletePolicyRequest\x12\x18\n" +
@@ -1062,7 +4155,231 @@ const file_usher_v1_policy_proto_rawDesc = "" +
 	"\x04etag\x18\x03 \x01(\tR\x04etag\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\">\n" +
 	"\x12MovePolicyResponse\x12(\n" +
-	"\x06policy\x18\x01 \x01(\v2\x10.usher.v1.PolicyR\x06policy2\xb4\b\n" +
+	"\x06policy\x18\x01 \x01(\v2\x10.usher.v1.PolicyR\x06policy\"x\n" +
+	"\x14CheckPoliciesRequest\x12\x1c\n" +
+	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12,\n" +
+	"\bpolicies\x18\x02 \x03(\v2\x10.usher.v1.PolicyR\bpolicies\x12\x14\n" +
+	"\x05draft\x18\x03 \x01(\tR\x05draft\"\x80\x01\n" +
+	"\x15CheckPoliciesResponse\x123\n" +
+	"\bproblems\x18\x01 \x03(\v2\x17.usher.v1.PolicyProblemR\bproblems\x12\x16\n" +
+	"\x06errors\x18\x02 \x01(\x05R\x06errors\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x01(\x05R\bwarnings\"\xa0\x02\n" +
+	"\x15ImportPoliciesRequest\x12\x1c\n" +
+	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x16\n" +
+	"\x06format\x18\x02 \x01(\tR\x06format\x128\n" +
+	"\bdocument\x18\x03 \x01(\v2\x16.google.protobuf.ValueB\x04\xe2A\x01\x02R\bdocument\x12\x14\n" +
+	"\x05draft\x18\x04 \x01(\tR\x05draft\x12\x18\n" +
+	"\areplace\x18\x05 \x01(\bR\areplace\x12\x16\n" +
+	"\x06enable\x18\x06 \x01(\bR\x06enable\x12\x12\n" +
+	"\x04etag\x18\a \x01(\tR\x04etag\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x12#\n" +
+	"\rvalidate_only\x18\t \x01(\bR\fvalidateOnly\"\xad\x01\n" +
+	"\x16ImportPoliciesResponse\x12,\n" +
+	"\bpolicies\x18\x01 \x03(\v2\x10.usher.v1.PolicyR\bpolicies\x123\n" +
+	"\bproblems\x18\x02 \x03(\v2\x17.usher.v1.PolicyProblemR\bproblems\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\x12\x14\n" +
+	"\x05draft\x18\x04 \x01(\tR\x05draft\"g\n" +
+	"\x15ExportPoliciesRequest\x12\x1c\n" +
+	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x14\n" +
+	"\x05draft\x18\x03 \x01(\tR\x05draft\"M\n" +
+	"\x16ExportPoliciesResponse\x123\n" +
+	"\bdocument\x18\x01 \x01(\v2\x17.google.protobuf.StructR\bdocument\"\x8b\x02\n" +
+	"\x0ePolicyRevision\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x16\n" +
+	"\x06author\x18\x03 \x01(\tR\x06author\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12;\n" +
+	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12.\n" +
+	"\achanges\x18\x06 \x03(\v2\x14.usher.v1.PolicyDiffR\achanges\x12,\n" +
+	"\bpolicies\x18\a \x03(\v2\x10.usher.v1.PolicyR\bpolicies\"e\n" +
+	"\n" +
+	"PolicyDiff\x12\x16\n" +
+	"\x06policy\x18\x01 \x01(\tR\x06policy\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12+\n" +
+	"\x06fields\x18\x03 \x03(\v2\x13.usher.v1.FieldDiffR\x06fields\"}\n" +
+	"\tFieldDiff\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12.\n" +
+	"\x06before\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x06before\x12,\n" +
+	"\x05after\x18\x03 \x01(\v2\x16.google.protobuf.ValueR\x05after\"\x8e\x01\n" +
+	"\x1aListPolicyRevisionsRequest\x12\x1c\n" +
+	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06policy\x18\x04 \x01(\tR\x06policy\"}\n" +
+	"\x1bListPolicyRevisionsResponse\x126\n" +
+	"\trevisions\x18\x01 \x03(\v2\x18.usher.v1.PolicyRevisionR\trevisions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"4\n" +
+	"\x18GetPolicyRevisionRequest\x12\x18\n" +
+	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\"Q\n" +
+	"\x19GetPolicyRevisionResponse\x124\n" +
+	"\brevision\x18\x01 \x01(\v2\x18.usher.v1.PolicyRevisionR\brevision\"]\n" +
+	"\x13DiffPoliciesRequest\x12\x1c\n" +
+	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x18\n" +
+	"\x04from\x18\x02 \x01(\tB\x04\xe2A\x01\x02R\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\"H\n" +
+	"\x14DiffPoliciesResponse\x120\n" +
+	"\bpolicies\x18\x01 \x03(\v2\x14.usher.v1.PolicyDiffR\bpolicies\"\x85\x01\n" +
+	"\x17RollbackPoliciesRequest\x12\x1c\n" +
+	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12 \n" +
+	"\brevision\x18\x02 \x01(\x03B\x04\xe2A\x01\x02R\brevision\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04etag\x18\x04 \x01(\tR\x04etag\"f\n" +
+	"\x18RollbackPoliciesResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\x12.\n" +
+	"\achanges\x18\x02 \x03(\v2\x14.usher.v1.PolicyDiffR\achanges\"\xad\x02\n" +
+	"\vPolicyDraft\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12)\n" +
+	"\rbase_revision\x18\x03 \x01(\x03B\x04\xe2A\x01\x03R\fbaseRevision\x12,\n" +
+	"\bpolicies\x18\x04 \x03(\v2\x10.usher.v1.PolicyR\bpolicies\x12\x1a\n" +
+	"\x05stale\x18\x05 \x01(\bB\x04\xe2A\x01\x03R\x05stale\x12\x12\n" +
+	"\x04etag\x18\x06 \x01(\tR\x04etag\x12\x1c\n" +
+	"\x06author\x18\a \x01(\tB\x04\xe2A\x01\x03R\x06author\x12A\n" +
+	"\vupdate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
+	"updateTime\"\x80\x01\n" +
+	"\x18CreatePolicyDraftRequest\x12\x1c\n" +
+	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12+\n" +
+	"\x05draft\x18\x02 \x01(\v2\x15.usher.v1.PolicyDraftR\x05draft\x12\x19\n" +
+	"\bdraft_id\x18\x03 \x01(\tR\adraftId\"H\n" +
+	"\x19CreatePolicyDraftResponse\x12+\n" +
+	"\x05draft\x18\x01 \x01(\v2\x15.usher.v1.PolicyDraftR\x05draft\"s\n" +
+	"\x17ListPolicyDraftsRequest\x12\x1c\n" +
+	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"q\n" +
+	"\x18ListPolicyDraftsResponse\x12-\n" +
+	"\x06drafts\x18\x01 \x03(\v2\x15.usher.v1.PolicyDraftR\x06drafts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"1\n" +
+	"\x15GetPolicyDraftRequest\x12\x18\n" +
+	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\"E\n" +
+	"\x16GetPolicyDraftResponse\x12+\n" +
+	"\x05draft\x18\x01 \x01(\v2\x15.usher.v1.PolicyDraftR\x05draft\"\x8a\x01\n" +
+	"\x18UpdatePolicyDraftRequest\x121\n" +
+	"\x05draft\x18\x01 \x01(\v2\x15.usher.v1.PolicyDraftB\x04\xe2A\x01\x02R\x05draft\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\"H\n" +
+	"\x19UpdatePolicyDraftResponse\x12+\n" +
+	"\x05draft\x18\x01 \x01(\v2\x15.usher.v1.PolicyDraftR\x05draft\"H\n" +
+	"\x18DeletePolicyDraftRequest\x12\x18\n" +
+	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\x12\x12\n" +
+	"\x04etag\x18\x02 \x01(\tR\x04etag\"\x1b\n" +
+	"\x19DeletePolicyDraftResponse\"y\n" +
+	"\x19PublishPolicyDraftRequest\x12\x18\n" +
+	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\x12\x12\n" +
+	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06rebase\x18\x04 \x01(\bR\x06rebase\"h\n" +
+	"\x1aPublishPolicyDraftResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\x12.\n" +
+	"\achanges\x18\x02 \x03(\v2\x14.usher.v1.PolicyDiffR\achanges\"\xee\x02\n" +
+	"\x17SimulatePoliciesRequest\x12\x1c\n" +
+	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x14\n" +
+	"\x05draft\x18\x02 \x01(\tR\x05draft\x12,\n" +
+	"\bpolicies\x18\x03 \x03(\v2\x10.usher.v1.PolicyR\bpolicies\x12/\n" +
+	"\x05since\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05since\x129\n" +
+	"\n" +
+	"start_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x14\n" +
+	"\x05limit\x18\a \x01(\x05R\x05limit\x12\x1c\n" +
+	"\tobjective\x18\b \x01(\tR\tobjective\x12\x1a\n" +
+	"\bexamples\x18\t \x01(\x05R\bexamples\"\xd3\x03\n" +
+	"\x18SimulatePoliciesResponse\x12\x1c\n" +
+	"\tdecisions\x18\x01 \x01(\x03R\tdecisions\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\x03R\achanged\x12I\n" +
+	"\askipped\x18\x03 \x03(\v2/.usher.v1.SimulatePoliciesResponse.SkippedEntryR\askipped\x129\n" +
+	"\n" +
+	"conditions\x18\x04 \x03(\v2\x19.usher.v1.ConditionChangeR\n" +
+	"conditions\x12-\n" +
+	"\x06routes\x18\x05 \x03(\v2\x15.usher.v1.RouteChangeR\x06routes\x125\n" +
+	"\bexamples\x18\x06 \x03(\v2\x19.usher.v1.ChangedDecisionR\bexamples\x124\n" +
+	"\bestimate\x18\a \x01(\v2\x18.usher.v1.PolicyEstimateR\bestimate\x12!\n" +
+	"\fdraft_errors\x18\b \x01(\x03R\vdraftErrors\x1a:\n" +
+	"\fSkippedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\x89\x01\n" +
+	"\x0fConditionChange\x12\x16\n" +
+	"\x06policy\x18\x01 \x01(\tR\x06policy\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1c\n" +
+	"\tattribute\x18\x03 \x01(\tR\tattribute\x12\x18\n" +
+	"\achanged\x18\x04 \x01(\x03R\achanged\x12\x12\n" +
+	"\x04kind\x18\x05 \x01(\tR\x04kind\"\xa3\x01\n" +
+	"\vRouteChange\x12\x1f\n" +
+	"\vfrom_policy\x18\x01 \x01(\tR\n" +
+	"fromPolicy\x12\x1f\n" +
+	"\vfrom_action\x18\x02 \x01(\tR\n" +
+	"fromAction\x12\x1b\n" +
+	"\tto_policy\x18\x03 \x01(\tR\btoPolicy\x12\x1b\n" +
+	"\tto_action\x18\x04 \x01(\tR\btoAction\x12\x18\n" +
+	"\achanged\x18\x05 \x01(\x03R\achanged\"\x87\x02\n" +
+	"\x0fChangedDecision\x12\x1f\n" +
+	"\vdecision_id\x18\x01 \x01(\tR\n" +
+	"decisionId\x12'\n" +
+	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1f\n" +
+	"\vfrom_policy\x18\x04 \x01(\tR\n" +
+	"fromPolicy\x12\x1f\n" +
+	"\vfrom_action\x18\x05 \x01(\tR\n" +
+	"fromAction\x12\x1b\n" +
+	"\tto_policy\x18\x06 \x01(\tR\btoPolicy\x12\x1b\n" +
+	"\tto_action\x18\a \x01(\tR\btoAction\"\xd3\x02\n" +
+	"\x0ePolicyEstimate\x12\x16\n" +
+	"\x06logged\x18\x01 \x01(\x01R\x06logged\x12\x1c\n" +
+	"\tsimulated\x18\x02 \x01(\x01R\tsimulated\x12\x14\n" +
+	"\x05lower\x18\x03 \x01(\x01R\x05lower\x12\x14\n" +
+	"\x05upper\x18\x04 \x01(\x01R\x05upper\x12\x18\n" +
+	"\arewards\x18\x05 \x01(\x03R\arewards\x122\n" +
+	"\x15effective_sample_size\x18\x06 \x01(\x01R\x13effectiveSampleSize\x12%\n" +
+	"\x0elargest_weight\x18\a \x01(\x01R\rlargestWeight\x12\x16\n" +
+	"\x06method\x18\b \x01(\tR\x06method\x12\x18\n" +
+	"\atrusted\x18\t \x01(\bR\atrusted\x12\x1a\n" +
+	"\bwarnings\x18\n" +
+	" \x03(\tR\bwarnings\x12\x1c\n" +
+	"\tobjective\x18\v \x01(\tR\tobjective\"\xdd\x01\n" +
+	"\x15ReportPoliciesRequest\x12\x1c\n" +
+	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x129\n" +
+	"\n" +
+	"start_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x16\n" +
+	"\x06period\x18\x04 \x01(\tR\x06period\x12\x1c\n" +
+	"\tobjective\x18\x05 \x01(\tR\tobjective\"\x80\x03\n" +
+	"\x16ReportPoliciesResponse\x121\n" +
+	"\bpolicies\x18\x01 \x03(\v2\x15.usher.v1.PolicyUsageR\bpolicies\x12#\n" +
+	"\rnever_matched\x18\x02 \x03(\tR\fneverMatched\x124\n" +
+	"\aunknown\x18\x03 \x03(\v2\x1a.usher.v1.UnknownAttributeR\aunknown\x12\x1c\n" +
+	"\tdecisions\x18\x04 \x01(\x03R\tdecisions\x12\x1c\n" +
+	"\tunmatched\x18\x05 \x01(\x03R\tunmatched\x12*\n" +
+	"\bbaseline\x18\x06 \x01(\v2\x0e.usher.v1.MeanR\bbaseline\x129\n" +
+	"\n" +
+	"start_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\xe0\x02\n" +
+	"\vPolicyUsage\x12\x16\n" +
+	"\x06policy\x18\x01 \x01(\tR\x06policy\x12\x18\n" +
+	"\amatches\x18\x02 \x01(\x03R\amatches\x12\x14\n" +
+	"\x05share\x18\x03 \x01(\x01R\x05share\x12/\n" +
+	"\aperiods\x18\x04 \x03(\v2\x15.usher.v1.PeriodCountR\aperiods\x12?\n" +
+	"\boutcomes\x18\x05 \x03(\v2#.usher.v1.PolicyUsage.OutcomesEntryR\boutcomes\x12&\n" +
+	"\x06reward\x18\x06 \x01(\v2\x0e.usher.v1.MeanR\x06reward\x12\"\n" +
+	"\x04lift\x18\a \x01(\v2\x0e.usher.v1.MeanR\x04lift\x1aK\n" +
+	"\rOutcomesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12$\n" +
+	"\x05value\x18\x02 \x01(\v2\x0e.usher.v1.MeanR\x05value:\x028\x01\"W\n" +
+	"\vPeriodCount\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
+	"\amatches\x18\x02 \x01(\x03R\amatches\"V\n" +
+	"\x04Mean\x12\f\n" +
+	"\x01n\x18\x01 \x01(\x03R\x01n\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value\x12\x14\n" +
+	"\x05lower\x18\x03 \x01(\x01R\x05lower\x12\x14\n" +
+	"\x05upper\x18\x04 \x01(\x01R\x05upper\"\x80\x01\n" +
+	"\x10UnknownAttribute\x12\x1c\n" +
+	"\tattribute\x18\x01 \x01(\tR\tattribute\x12\x1c\n" +
+	"\tdecisions\x18\x02 \x01(\x03R\tdecisions\x12\x14\n" +
+	"\x05share\x18\x03 \x01(\x01R\x05share\x12\x1a\n" +
+	"\bpolicies\x18\x04 \x03(\tR\bpolicies2\xa7\x19\n" +
 	"\rPolicyService\x12w\n" +
 	"\fListPolicies\x12\x1d.usher.v1.ListPoliciesRequest\x1a\x1e.usher.v1.ListPoliciesResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /v1/{parent=accounts/*}/policies\x12v\n" +
 	"\tGetPolicy\x12\x1a.usher.v1.GetPolicyRequest\x1a\x1b.usher.v1.GetPolicyResponse\"0\x82\xd3\xe4\x93\x02*b\x06policy\x12 /v1/{name=accounts/*/policies/*}\x12\x87\x01\n" +
@@ -1072,7 +4389,22 @@ const file_usher_v1_policy_proto_rawDesc = "" +
 	"\fEnablePolicy\x12\x1d.usher.v1.EnablePolicyRequest\x1a\x1e.usher.v1.EnablePolicyResponse\":\x82\xd3\xe4\x93\x024:\x01*b\x06policy\"'/v1/{name=accounts/*/policies/*}:enable\x12\x8d\x01\n" +
 	"\rDisablePolicy\x12\x1e.usher.v1.DisablePolicyRequest\x1a\x1f.usher.v1.DisablePolicyResponse\";\x82\xd3\xe4\x93\x025:\x01*b\x06policy\"(/v1/{name=accounts/*/policies/*}:disable\x12\x81\x01\n" +
 	"\n" +
-	"MovePolicy\x12\x1b.usher.v1.MovePolicyRequest\x1a\x1c.usher.v1.MovePolicyResponse\"8\x82\xd3\xe4\x93\x022:\x01*b\x06policy\"%/v1/{name=accounts/*/policies/*}:moveB\x91\x01\n" +
+	"MovePolicy\x12\x1b.usher.v1.MovePolicyRequest\x1a\x1c.usher.v1.MovePolicyResponse\"8\x82\xd3\xe4\x93\x022:\x01*b\x06policy\"%/v1/{name=accounts/*/policies/*}:move\x12\x83\x01\n" +
+	"\rCheckPolicies\x12\x1e.usher.v1.CheckPoliciesRequest\x1a\x1f.usher.v1.CheckPoliciesResponse\"1\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/{parent=accounts/*}/policies:check\x12\x87\x01\n" +
+	"\x0eImportPolicies\x12\x1f.usher.v1.ImportPoliciesRequest\x1a .usher.v1.ImportPoliciesResponse\"2\x82\xd3\xe4\x93\x02,:\x01*\"'/v1/{parent=accounts/*}/policies:import\x12\x8e\x01\n" +
+	"\x0eExportPolicies\x12\x1f.usher.v1.ExportPoliciesRequest\x1a .usher.v1.ExportPoliciesResponse\"9\x82\xd3\xe4\x93\x023b\bdocument\x12'/v1/{parent=accounts/*}/policies:export\x12\x93\x01\n" +
+	"\x13ListPolicyRevisions\x12$.usher.v1.ListPolicyRevisionsRequest\x1a%.usher.v1.ListPolicyRevisionsResponse\"/\x82\xd3\xe4\x93\x02)\x12'/v1/{parent=accounts/*}/policyRevisions\x12\x97\x01\n" +
+	"\x11GetPolicyRevision\x12\".usher.v1.GetPolicyRevisionRequest\x1a#.usher.v1.GetPolicyRevisionResponse\"9\x82\xd3\xe4\x93\x023b\brevision\x12'/v1/{name=accounts/*/policyRevisions/*}\x12|\n" +
+	"\fDiffPolicies\x12\x1d.usher.v1.DiffPoliciesRequest\x1a\x1e.usher.v1.DiffPoliciesResponse\"-\x82\xd3\xe4\x93\x02'\x12%/v1/{parent=accounts/*}/policies:diff\x12\x8f\x01\n" +
+	"\x10RollbackPolicies\x12!.usher.v1.RollbackPoliciesRequest\x1a\".usher.v1.RollbackPoliciesResponse\"4\x82\xd3\xe4\x93\x02.:\x01*\")/v1/{parent=accounts/*}/policies:rollback\x12\x98\x01\n" +
+	"\x11CreatePolicyDraft\x12\".usher.v1.CreatePolicyDraftRequest\x1a#.usher.v1.CreatePolicyDraftResponse\":\x82\xd3\xe4\x93\x024:\x05draftb\x05draft\"$/v1/{parent=accounts/*}/policyDrafts\x12\x87\x01\n" +
+	"\x10ListPolicyDrafts\x12!.usher.v1.ListPolicyDraftsRequest\x1a\".usher.v1.ListPolicyDraftsResponse\",\x82\xd3\xe4\x93\x02&\x12$/v1/{parent=accounts/*}/policyDrafts\x12\x88\x01\n" +
+	"\x0eGetPolicyDraft\x12\x1f.usher.v1.GetPolicyDraftRequest\x1a .usher.v1.GetPolicyDraftResponse\"3\x82\xd3\xe4\x93\x02-b\x05draft\x12$/v1/{name=accounts/*/policyDrafts/*}\x12\x9e\x01\n" +
+	"\x11UpdatePolicyDraft\x12\".usher.v1.UpdatePolicyDraftRequest\x1a#.usher.v1.UpdatePolicyDraftResponse\"@\x82\xd3\xe4\x93\x02::\x05draftb\x05draft2*/v1/{draft.name=accounts/*/policyDrafts/*}\x12\x8a\x01\n" +
+	"\x11DeletePolicyDraft\x12\".usher.v1.DeletePolicyDraftRequest\x1a#.usher.v1.DeletePolicyDraftResponse\",\x82\xd3\xe4\x93\x02&*$/v1/{name=accounts/*/policyDrafts/*}\x12\x98\x01\n" +
+	"\x12PublishPolicyDraft\x12#.usher.v1.PublishPolicyDraftRequest\x1a$.usher.v1.PublishPolicyDraftResponse\"7\x82\xd3\xe4\x93\x021:\x01*\",/v1/{name=accounts/*/policyDrafts/*}:publish\x12\x8f\x01\n" +
+	"\x10SimulatePolicies\x12!.usher.v1.SimulatePoliciesRequest\x1a\".usher.v1.SimulatePoliciesResponse\"4\x82\xd3\xe4\x93\x02.:\x01*\")/v1/{parent=accounts/*}/policies:simulate\x12\x84\x01\n" +
+	"\x0eReportPolicies\x12\x1f.usher.v1.ReportPoliciesRequest\x1a .usher.v1.ReportPoliciesResponse\"/\x82\xd3\xe4\x93\x02)\x12'/v1/{parent=accounts/*}/policies:reportB\x91\x01\n" +
 	"\fcom.usher.v1B\vPolicyProtoP\x01Z3github.com/usherhq/usher/proto/gen/usher/v1;usherv1\xa2\x02\x03UXX\xaa\x02\bUsher.V1\xca\x02\bUsher\\V1\xe2\x02\x14Usher\\V1\\GPBMetadata\xea\x02\tUsher::V1b\x06proto3"
 
 var (
@@ -1087,64 +4419,195 @@ func file_usher_v1_policy_proto_rawDescGZIP() []byte {
 	return file_usher_v1_policy_proto_rawDescData
 }
 
-var file_usher_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_usher_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_usher_v1_policy_proto_goTypes = []any{
-	(*Policy)(nil),                // 0: usher.v1.Policy
-	(*ListPoliciesRequest)(nil),   // 1: usher.v1.ListPoliciesRequest
-	(*ListPoliciesResponse)(nil),  // 2: usher.v1.ListPoliciesResponse
-	(*GetPolicyRequest)(nil),      // 3: usher.v1.GetPolicyRequest
-	(*GetPolicyResponse)(nil),     // 4: usher.v1.GetPolicyResponse
-	(*CreatePolicyRequest)(nil),   // 5: usher.v1.CreatePolicyRequest
-	(*CreatePolicyResponse)(nil),  // 6: usher.v1.CreatePolicyResponse
-	(*UpdatePolicyRequest)(nil),   // 7: usher.v1.UpdatePolicyRequest
-	(*UpdatePolicyResponse)(nil),  // 8: usher.v1.UpdatePolicyResponse
-	(*DeletePolicyRequest)(nil),   // 9: usher.v1.DeletePolicyRequest
-	(*DeletePolicyResponse)(nil),  // 10: usher.v1.DeletePolicyResponse
-	(*EnablePolicyRequest)(nil),   // 11: usher.v1.EnablePolicyRequest
-	(*EnablePolicyResponse)(nil),  // 12: usher.v1.EnablePolicyResponse
-	(*DisablePolicyRequest)(nil),  // 13: usher.v1.DisablePolicyRequest
-	(*DisablePolicyResponse)(nil), // 14: usher.v1.DisablePolicyResponse
-	(*MovePolicyRequest)(nil),     // 15: usher.v1.MovePolicyRequest
-	(*MovePolicyResponse)(nil),    // 16: usher.v1.MovePolicyResponse
-	(*structpb.Struct)(nil),       // 17: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil), // 19: google.protobuf.FieldMask
+	(*Policy)(nil),                      // 0: usher.v1.Policy
+	(*PolicyProblem)(nil),               // 1: usher.v1.PolicyProblem
+	(*ListPoliciesRequest)(nil),         // 2: usher.v1.ListPoliciesRequest
+	(*ListPoliciesResponse)(nil),        // 3: usher.v1.ListPoliciesResponse
+	(*GetPolicyRequest)(nil),            // 4: usher.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil),           // 5: usher.v1.GetPolicyResponse
+	(*CreatePolicyRequest)(nil),         // 6: usher.v1.CreatePolicyRequest
+	(*CreatePolicyResponse)(nil),        // 7: usher.v1.CreatePolicyResponse
+	(*UpdatePolicyRequest)(nil),         // 8: usher.v1.UpdatePolicyRequest
+	(*UpdatePolicyResponse)(nil),        // 9: usher.v1.UpdatePolicyResponse
+	(*DeletePolicyRequest)(nil),         // 10: usher.v1.DeletePolicyRequest
+	(*DeletePolicyResponse)(nil),        // 11: usher.v1.DeletePolicyResponse
+	(*EnablePolicyRequest)(nil),         // 12: usher.v1.EnablePolicyRequest
+	(*EnablePolicyResponse)(nil),        // 13: usher.v1.EnablePolicyResponse
+	(*DisablePolicyRequest)(nil),        // 14: usher.v1.DisablePolicyRequest
+	(*DisablePolicyResponse)(nil),       // 15: usher.v1.DisablePolicyResponse
+	(*MovePolicyRequest)(nil),           // 16: usher.v1.MovePolicyRequest
+	(*MovePolicyResponse)(nil),          // 17: usher.v1.MovePolicyResponse
+	(*CheckPoliciesRequest)(nil),        // 18: usher.v1.CheckPoliciesRequest
+	(*CheckPoliciesResponse)(nil),       // 19: usher.v1.CheckPoliciesResponse
+	(*ImportPoliciesRequest)(nil),       // 20: usher.v1.ImportPoliciesRequest
+	(*ImportPoliciesResponse)(nil),      // 21: usher.v1.ImportPoliciesResponse
+	(*ExportPoliciesRequest)(nil),       // 22: usher.v1.ExportPoliciesRequest
+	(*ExportPoliciesResponse)(nil),      // 23: usher.v1.ExportPoliciesResponse
+	(*PolicyRevision)(nil),              // 24: usher.v1.PolicyRevision
+	(*PolicyDiff)(nil),                  // 25: usher.v1.PolicyDiff
+	(*FieldDiff)(nil),                   // 26: usher.v1.FieldDiff
+	(*ListPolicyRevisionsRequest)(nil),  // 27: usher.v1.ListPolicyRevisionsRequest
+	(*ListPolicyRevisionsResponse)(nil), // 28: usher.v1.ListPolicyRevisionsResponse
+	(*GetPolicyRevisionRequest)(nil),    // 29: usher.v1.GetPolicyRevisionRequest
+	(*GetPolicyRevisionResponse)(nil),   // 30: usher.v1.GetPolicyRevisionResponse
+	(*DiffPoliciesRequest)(nil),         // 31: usher.v1.DiffPoliciesRequest
+	(*DiffPoliciesResponse)(nil),        // 32: usher.v1.DiffPoliciesResponse
+	(*RollbackPoliciesRequest)(nil),     // 33: usher.v1.RollbackPoliciesRequest
+	(*RollbackPoliciesResponse)(nil),    // 34: usher.v1.RollbackPoliciesResponse
+	(*PolicyDraft)(nil),                 // 35: usher.v1.PolicyDraft
+	(*CreatePolicyDraftRequest)(nil),    // 36: usher.v1.CreatePolicyDraftRequest
+	(*CreatePolicyDraftResponse)(nil),   // 37: usher.v1.CreatePolicyDraftResponse
+	(*ListPolicyDraftsRequest)(nil),     // 38: usher.v1.ListPolicyDraftsRequest
+	(*ListPolicyDraftsResponse)(nil),    // 39: usher.v1.ListPolicyDraftsResponse
+	(*GetPolicyDraftRequest)(nil),       // 40: usher.v1.GetPolicyDraftRequest
+	(*GetPolicyDraftResponse)(nil),      // 41: usher.v1.GetPolicyDraftResponse
+	(*UpdatePolicyDraftRequest)(nil),    // 42: usher.v1.UpdatePolicyDraftRequest
+	(*UpdatePolicyDraftResponse)(nil),   // 43: usher.v1.UpdatePolicyDraftResponse
+	(*DeletePolicyDraftRequest)(nil),    // 44: usher.v1.DeletePolicyDraftRequest
+	(*DeletePolicyDraftResponse)(nil),   // 45: usher.v1.DeletePolicyDraftResponse
+	(*PublishPolicyDraftRequest)(nil),   // 46: usher.v1.PublishPolicyDraftRequest
+	(*PublishPolicyDraftResponse)(nil),  // 47: usher.v1.PublishPolicyDraftResponse
+	(*SimulatePoliciesRequest)(nil),     // 48: usher.v1.SimulatePoliciesRequest
+	(*SimulatePoliciesResponse)(nil),    // 49: usher.v1.SimulatePoliciesResponse
+	(*ConditionChange)(nil),             // 50: usher.v1.ConditionChange
+	(*RouteChange)(nil),                 // 51: usher.v1.RouteChange
+	(*ChangedDecision)(nil),             // 52: usher.v1.ChangedDecision
+	(*PolicyEstimate)(nil),              // 53: usher.v1.PolicyEstimate
+	(*ReportPoliciesRequest)(nil),       // 54: usher.v1.ReportPoliciesRequest
+	(*ReportPoliciesResponse)(nil),      // 55: usher.v1.ReportPoliciesResponse
+	(*PolicyUsage)(nil),                 // 56: usher.v1.PolicyUsage
+	(*PeriodCount)(nil),                 // 57: usher.v1.PeriodCount
+	(*Mean)(nil),                        // 58: usher.v1.Mean
+	(*UnknownAttribute)(nil),            // 59: usher.v1.UnknownAttribute
+	nil,                                 // 60: usher.v1.SimulatePoliciesResponse.SkippedEntry
+	nil,                                 // 61: usher.v1.PolicyUsage.OutcomesEntry
+	(*structpb.Struct)(nil),             // 62: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 63: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),       // 64: google.protobuf.FieldMask
+	(*structpb.Value)(nil),              // 65: google.protobuf.Value
+	(*durationpb.Duration)(nil),         // 66: google.protobuf.Duration
 }
 var file_usher_v1_policy_proto_depIdxs = []int32{
-	17, // 0: usher.v1.Policy.when:type_name -> google.protobuf.Struct
-	17, // 1: usher.v1.Policy.effect:type_name -> google.protobuf.Struct
-	18, // 2: usher.v1.Policy.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 3: usher.v1.ListPoliciesResponse.policies:type_name -> usher.v1.Policy
-	0,  // 4: usher.v1.GetPolicyResponse.policy:type_name -> usher.v1.Policy
-	0,  // 5: usher.v1.CreatePolicyRequest.policy:type_name -> usher.v1.Policy
-	0,  // 6: usher.v1.CreatePolicyResponse.policy:type_name -> usher.v1.Policy
-	0,  // 7: usher.v1.UpdatePolicyRequest.policy:type_name -> usher.v1.Policy
-	19, // 8: usher.v1.UpdatePolicyRequest.update_mask:type_name -> google.protobuf.FieldMask
-	0,  // 9: usher.v1.UpdatePolicyResponse.policy:type_name -> usher.v1.Policy
-	0,  // 10: usher.v1.EnablePolicyResponse.policy:type_name -> usher.v1.Policy
-	0,  // 11: usher.v1.DisablePolicyResponse.policy:type_name -> usher.v1.Policy
-	0,  // 12: usher.v1.MovePolicyResponse.policy:type_name -> usher.v1.Policy
-	1,  // 13: usher.v1.PolicyService.ListPolicies:input_type -> usher.v1.ListPoliciesRequest
-	3,  // 14: usher.v1.PolicyService.GetPolicy:input_type -> usher.v1.GetPolicyRequest
-	5,  // 15: usher.v1.PolicyService.CreatePolicy:input_type -> usher.v1.CreatePolicyRequest
-	7,  // 16: usher.v1.PolicyService.UpdatePolicy:input_type -> usher.v1.UpdatePolicyRequest
-	9,  // 17: usher.v1.PolicyService.DeletePolicy:input_type -> usher.v1.DeletePolicyRequest
-	11, // 18: usher.v1.PolicyService.EnablePolicy:input_type -> usher.v1.EnablePolicyRequest
-	13, // 19: usher.v1.PolicyService.DisablePolicy:input_type -> usher.v1.DisablePolicyRequest
-	15, // 20: usher.v1.PolicyService.MovePolicy:input_type -> usher.v1.MovePolicyRequest
-	2,  // 21: usher.v1.PolicyService.ListPolicies:output_type -> usher.v1.ListPoliciesResponse
-	4,  // 22: usher.v1.PolicyService.GetPolicy:output_type -> usher.v1.GetPolicyResponse
-	6,  // 23: usher.v1.PolicyService.CreatePolicy:output_type -> usher.v1.CreatePolicyResponse
-	8,  // 24: usher.v1.PolicyService.UpdatePolicy:output_type -> usher.v1.UpdatePolicyResponse
-	10, // 25: usher.v1.PolicyService.DeletePolicy:output_type -> usher.v1.DeletePolicyResponse
-	12, // 26: usher.v1.PolicyService.EnablePolicy:output_type -> usher.v1.EnablePolicyResponse
-	14, // 27: usher.v1.PolicyService.DisablePolicy:output_type -> usher.v1.DisablePolicyResponse
-	16, // 28: usher.v1.PolicyService.MovePolicy:output_type -> usher.v1.MovePolicyResponse
-	21, // [21:29] is the sub-list for method output_type
-	13, // [13:21] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	62, // 0: usher.v1.Policy.when:type_name -> google.protobuf.Struct
+	62, // 1: usher.v1.Policy.effect:type_name -> google.protobuf.Struct
+	63, // 2: usher.v1.Policy.update_time:type_name -> google.protobuf.Timestamp
+	62, // 3: usher.v1.Policy.schedule:type_name -> google.protobuf.Struct
+	62, // 4: usher.v1.Policy.exception:type_name -> google.protobuf.Struct
+	62, // 5: usher.v1.Policy.conditions:type_name -> google.protobuf.Struct
+	62, // 6: usher.v1.Policy.actions:type_name -> google.protobuf.Struct
+	1,  // 7: usher.v1.Policy.warnings:type_name -> usher.v1.PolicyProblem
+	0,  // 8: usher.v1.ListPoliciesResponse.policies:type_name -> usher.v1.Policy
+	0,  // 9: usher.v1.GetPolicyResponse.policy:type_name -> usher.v1.Policy
+	0,  // 10: usher.v1.CreatePolicyRequest.policy:type_name -> usher.v1.Policy
+	0,  // 11: usher.v1.CreatePolicyResponse.policy:type_name -> usher.v1.Policy
+	0,  // 12: usher.v1.UpdatePolicyRequest.policy:type_name -> usher.v1.Policy
+	64, // 13: usher.v1.UpdatePolicyRequest.update_mask:type_name -> google.protobuf.FieldMask
+	0,  // 14: usher.v1.UpdatePolicyResponse.policy:type_name -> usher.v1.Policy
+	0,  // 15: usher.v1.EnablePolicyResponse.policy:type_name -> usher.v1.Policy
+	0,  // 16: usher.v1.DisablePolicyResponse.policy:type_name -> usher.v1.Policy
+	0,  // 17: usher.v1.MovePolicyResponse.policy:type_name -> usher.v1.Policy
+	0,  // 18: usher.v1.CheckPoliciesRequest.policies:type_name -> usher.v1.Policy
+	1,  // 19: usher.v1.CheckPoliciesResponse.problems:type_name -> usher.v1.PolicyProblem
+	65, // 20: usher.v1.ImportPoliciesRequest.document:type_name -> google.protobuf.Value
+	0,  // 21: usher.v1.ImportPoliciesResponse.policies:type_name -> usher.v1.Policy
+	1,  // 22: usher.v1.ImportPoliciesResponse.problems:type_name -> usher.v1.PolicyProblem
+	62, // 23: usher.v1.ExportPoliciesResponse.document:type_name -> google.protobuf.Struct
+	63, // 24: usher.v1.PolicyRevision.create_time:type_name -> google.protobuf.Timestamp
+	25, // 25: usher.v1.PolicyRevision.changes:type_name -> usher.v1.PolicyDiff
+	0,  // 26: usher.v1.PolicyRevision.policies:type_name -> usher.v1.Policy
+	26, // 27: usher.v1.PolicyDiff.fields:type_name -> usher.v1.FieldDiff
+	65, // 28: usher.v1.FieldDiff.before:type_name -> google.protobuf.Value
+	65, // 29: usher.v1.FieldDiff.after:type_name -> google.protobuf.Value
+	24, // 30: usher.v1.ListPolicyRevisionsResponse.revisions:type_name -> usher.v1.PolicyRevision
+	24, // 31: usher.v1.GetPolicyRevisionResponse.revision:type_name -> usher.v1.PolicyRevision
+	25, // 32: usher.v1.DiffPoliciesResponse.policies:type_name -> usher.v1.PolicyDiff
+	25, // 33: usher.v1.RollbackPoliciesResponse.changes:type_name -> usher.v1.PolicyDiff
+	0,  // 34: usher.v1.PolicyDraft.policies:type_name -> usher.v1.Policy
+	63, // 35: usher.v1.PolicyDraft.update_time:type_name -> google.protobuf.Timestamp
+	35, // 36: usher.v1.CreatePolicyDraftRequest.draft:type_name -> usher.v1.PolicyDraft
+	35, // 37: usher.v1.CreatePolicyDraftResponse.draft:type_name -> usher.v1.PolicyDraft
+	35, // 38: usher.v1.ListPolicyDraftsResponse.drafts:type_name -> usher.v1.PolicyDraft
+	35, // 39: usher.v1.GetPolicyDraftResponse.draft:type_name -> usher.v1.PolicyDraft
+	35, // 40: usher.v1.UpdatePolicyDraftRequest.draft:type_name -> usher.v1.PolicyDraft
+	64, // 41: usher.v1.UpdatePolicyDraftRequest.update_mask:type_name -> google.protobuf.FieldMask
+	35, // 42: usher.v1.UpdatePolicyDraftResponse.draft:type_name -> usher.v1.PolicyDraft
+	25, // 43: usher.v1.PublishPolicyDraftResponse.changes:type_name -> usher.v1.PolicyDiff
+	0,  // 44: usher.v1.SimulatePoliciesRequest.policies:type_name -> usher.v1.Policy
+	66, // 45: usher.v1.SimulatePoliciesRequest.since:type_name -> google.protobuf.Duration
+	63, // 46: usher.v1.SimulatePoliciesRequest.start_time:type_name -> google.protobuf.Timestamp
+	63, // 47: usher.v1.SimulatePoliciesRequest.end_time:type_name -> google.protobuf.Timestamp
+	60, // 48: usher.v1.SimulatePoliciesResponse.skipped:type_name -> usher.v1.SimulatePoliciesResponse.SkippedEntry
+	50, // 49: usher.v1.SimulatePoliciesResponse.conditions:type_name -> usher.v1.ConditionChange
+	51, // 50: usher.v1.SimulatePoliciesResponse.routes:type_name -> usher.v1.RouteChange
+	52, // 51: usher.v1.SimulatePoliciesResponse.examples:type_name -> usher.v1.ChangedDecision
+	53, // 52: usher.v1.SimulatePoliciesResponse.estimate:type_name -> usher.v1.PolicyEstimate
+	63, // 53: usher.v1.ChangedDecision.time:type_name -> google.protobuf.Timestamp
+	63, // 54: usher.v1.ReportPoliciesRequest.start_time:type_name -> google.protobuf.Timestamp
+	63, // 55: usher.v1.ReportPoliciesRequest.end_time:type_name -> google.protobuf.Timestamp
+	56, // 56: usher.v1.ReportPoliciesResponse.policies:type_name -> usher.v1.PolicyUsage
+	59, // 57: usher.v1.ReportPoliciesResponse.unknown:type_name -> usher.v1.UnknownAttribute
+	58, // 58: usher.v1.ReportPoliciesResponse.baseline:type_name -> usher.v1.Mean
+	63, // 59: usher.v1.ReportPoliciesResponse.start_time:type_name -> google.protobuf.Timestamp
+	63, // 60: usher.v1.ReportPoliciesResponse.end_time:type_name -> google.protobuf.Timestamp
+	57, // 61: usher.v1.PolicyUsage.periods:type_name -> usher.v1.PeriodCount
+	61, // 62: usher.v1.PolicyUsage.outcomes:type_name -> usher.v1.PolicyUsage.OutcomesEntry
+	58, // 63: usher.v1.PolicyUsage.reward:type_name -> usher.v1.Mean
+	58, // 64: usher.v1.PolicyUsage.lift:type_name -> usher.v1.Mean
+	63, // 65: usher.v1.PeriodCount.time:type_name -> google.protobuf.Timestamp
+	58, // 66: usher.v1.PolicyUsage.OutcomesEntry.value:type_name -> usher.v1.Mean
+	2,  // 67: usher.v1.PolicyService.ListPolicies:input_type -> usher.v1.ListPoliciesRequest
+	4,  // 68: usher.v1.PolicyService.GetPolicy:input_type -> usher.v1.GetPolicyRequest
+	6,  // 69: usher.v1.PolicyService.CreatePolicy:input_type -> usher.v1.CreatePolicyRequest
+	8,  // 70: usher.v1.PolicyService.UpdatePolicy:input_type -> usher.v1.UpdatePolicyRequest
+	10, // 71: usher.v1.PolicyService.DeletePolicy:input_type -> usher.v1.DeletePolicyRequest
+	12, // 72: usher.v1.PolicyService.EnablePolicy:input_type -> usher.v1.EnablePolicyRequest
+	14, // 73: usher.v1.PolicyService.DisablePolicy:input_type -> usher.v1.DisablePolicyRequest
+	16, // 74: usher.v1.PolicyService.MovePolicy:input_type -> usher.v1.MovePolicyRequest
+	18, // 75: usher.v1.PolicyService.CheckPolicies:input_type -> usher.v1.CheckPoliciesRequest
+	20, // 76: usher.v1.PolicyService.ImportPolicies:input_type -> usher.v1.ImportPoliciesRequest
+	22, // 77: usher.v1.PolicyService.ExportPolicies:input_type -> usher.v1.ExportPoliciesRequest
+	27, // 78: usher.v1.PolicyService.ListPolicyRevisions:input_type -> usher.v1.ListPolicyRevisionsRequest
+	29, // 79: usher.v1.PolicyService.GetPolicyRevision:input_type -> usher.v1.GetPolicyRevisionRequest
+	31, // 80: usher.v1.PolicyService.DiffPolicies:input_type -> usher.v1.DiffPoliciesRequest
+	33, // 81: usher.v1.PolicyService.RollbackPolicies:input_type -> usher.v1.RollbackPoliciesRequest
+	36, // 82: usher.v1.PolicyService.CreatePolicyDraft:input_type -> usher.v1.CreatePolicyDraftRequest
+	38, // 83: usher.v1.PolicyService.ListPolicyDrafts:input_type -> usher.v1.ListPolicyDraftsRequest
+	40, // 84: usher.v1.PolicyService.GetPolicyDraft:input_type -> usher.v1.GetPolicyDraftRequest
+	42, // 85: usher.v1.PolicyService.UpdatePolicyDraft:input_type -> usher.v1.UpdatePolicyDraftRequest
+	44, // 86: usher.v1.PolicyService.DeletePolicyDraft:input_type -> usher.v1.DeletePolicyDraftRequest
+	46, // 87: usher.v1.PolicyService.PublishPolicyDraft:input_type -> usher.v1.PublishPolicyDraftRequest
+	48, // 88: usher.v1.PolicyService.SimulatePolicies:input_type -> usher.v1.SimulatePoliciesRequest
+	54, // 89: usher.v1.PolicyService.ReportPolicies:input_type -> usher.v1.ReportPoliciesRequest
+	3,  // 90: usher.v1.PolicyService.ListPolicies:output_type -> usher.v1.ListPoliciesResponse
+	5,  // 91: usher.v1.PolicyService.GetPolicy:output_type -> usher.v1.GetPolicyResponse
+	7,  // 92: usher.v1.PolicyService.CreatePolicy:output_type -> usher.v1.CreatePolicyResponse
+	9,  // 93: usher.v1.PolicyService.UpdatePolicy:output_type -> usher.v1.UpdatePolicyResponse
+	11, // 94: usher.v1.PolicyService.DeletePolicy:output_type -> usher.v1.DeletePolicyResponse
+	13, // 95: usher.v1.PolicyService.EnablePolicy:output_type -> usher.v1.EnablePolicyResponse
+	15, // 96: usher.v1.PolicyService.DisablePolicy:output_type -> usher.v1.DisablePolicyResponse
+	17, // 97: usher.v1.PolicyService.MovePolicy:output_type -> usher.v1.MovePolicyResponse
+	19, // 98: usher.v1.PolicyService.CheckPolicies:output_type -> usher.v1.CheckPoliciesResponse
+	21, // 99: usher.v1.PolicyService.ImportPolicies:output_type -> usher.v1.ImportPoliciesResponse
+	23, // 100: usher.v1.PolicyService.ExportPolicies:output_type -> usher.v1.ExportPoliciesResponse
+	28, // 101: usher.v1.PolicyService.ListPolicyRevisions:output_type -> usher.v1.ListPolicyRevisionsResponse
+	30, // 102: usher.v1.PolicyService.GetPolicyRevision:output_type -> usher.v1.GetPolicyRevisionResponse
+	32, // 103: usher.v1.PolicyService.DiffPolicies:output_type -> usher.v1.DiffPoliciesResponse
+	34, // 104: usher.v1.PolicyService.RollbackPolicies:output_type -> usher.v1.RollbackPoliciesResponse
+	37, // 105: usher.v1.PolicyService.CreatePolicyDraft:output_type -> usher.v1.CreatePolicyDraftResponse
+	39, // 106: usher.v1.PolicyService.ListPolicyDrafts:output_type -> usher.v1.ListPolicyDraftsResponse
+	41, // 107: usher.v1.PolicyService.GetPolicyDraft:output_type -> usher.v1.GetPolicyDraftResponse
+	43, // 108: usher.v1.PolicyService.UpdatePolicyDraft:output_type -> usher.v1.UpdatePolicyDraftResponse
+	45, // 109: usher.v1.PolicyService.DeletePolicyDraft:output_type -> usher.v1.DeletePolicyDraftResponse
+	47, // 110: usher.v1.PolicyService.PublishPolicyDraft:output_type -> usher.v1.PublishPolicyDraftResponse
+	49, // 111: usher.v1.PolicyService.SimulatePolicies:output_type -> usher.v1.SimulatePoliciesResponse
+	55, // 112: usher.v1.PolicyService.ReportPolicies:output_type -> usher.v1.ReportPoliciesResponse
+	90, // [90:113] is the sub-list for method output_type
+	67, // [67:90] is the sub-list for method input_type
+	67, // [67:67] is the sub-list for extension type_name
+	67, // [67:67] is the sub-list for extension extendee
+	0,  // [0:67] is the sub-list for field type_name
 }
 
 func init() { file_usher_v1_policy_proto_init() }
@@ -1159,7 +4622,7 @@ func file_usher_v1_policy_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_usher_v1_policy_proto_rawDesc), len(file_usher_v1_policy_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

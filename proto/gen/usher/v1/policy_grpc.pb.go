@@ -19,14 +19,29 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PolicyService_ListPolicies_FullMethodName  = "/usher.v1.PolicyService/ListPolicies"
-	PolicyService_GetPolicy_FullMethodName     = "/usher.v1.PolicyService/GetPolicy"
-	PolicyService_CreatePolicy_FullMethodName  = "/usher.v1.PolicyService/CreatePolicy"
-	PolicyService_UpdatePolicy_FullMethodName  = "/usher.v1.PolicyService/UpdatePolicy"
-	PolicyService_DeletePolicy_FullMethodName  = "/usher.v1.PolicyService/DeletePolicy"
-	PolicyService_EnablePolicy_FullMethodName  = "/usher.v1.PolicyService/EnablePolicy"
-	PolicyService_DisablePolicy_FullMethodName = "/usher.v1.PolicyService/DisablePolicy"
-	PolicyService_MovePolicy_FullMethodName    = "/usher.v1.PolicyService/MovePolicy"
+	PolicyService_ListPolicies_FullMethodName        = "/usher.v1.PolicyService/ListPolicies"
+	PolicyService_GetPolicy_FullMethodName           = "/usher.v1.PolicyService/GetPolicy"
+	PolicyService_CreatePolicy_FullMethodName        = "/usher.v1.PolicyService/CreatePolicy"
+	PolicyService_UpdatePolicy_FullMethodName        = "/usher.v1.PolicyService/UpdatePolicy"
+	PolicyService_DeletePolicy_FullMethodName        = "/usher.v1.PolicyService/DeletePolicy"
+	PolicyService_EnablePolicy_FullMethodName        = "/usher.v1.PolicyService/EnablePolicy"
+	PolicyService_DisablePolicy_FullMethodName       = "/usher.v1.PolicyService/DisablePolicy"
+	PolicyService_MovePolicy_FullMethodName          = "/usher.v1.PolicyService/MovePolicy"
+	PolicyService_CheckPolicies_FullMethodName       = "/usher.v1.PolicyService/CheckPolicies"
+	PolicyService_ImportPolicies_FullMethodName      = "/usher.v1.PolicyService/ImportPolicies"
+	PolicyService_ExportPolicies_FullMethodName      = "/usher.v1.PolicyService/ExportPolicies"
+	PolicyService_ListPolicyRevisions_FullMethodName = "/usher.v1.PolicyService/ListPolicyRevisions"
+	PolicyService_GetPolicyRevision_FullMethodName   = "/usher.v1.PolicyService/GetPolicyRevision"
+	PolicyService_DiffPolicies_FullMethodName        = "/usher.v1.PolicyService/DiffPolicies"
+	PolicyService_RollbackPolicies_FullMethodName    = "/usher.v1.PolicyService/RollbackPolicies"
+	PolicyService_CreatePolicyDraft_FullMethodName   = "/usher.v1.PolicyService/CreatePolicyDraft"
+	PolicyService_ListPolicyDrafts_FullMethodName    = "/usher.v1.PolicyService/ListPolicyDrafts"
+	PolicyService_GetPolicyDraft_FullMethodName      = "/usher.v1.PolicyService/GetPolicyDraft"
+	PolicyService_UpdatePolicyDraft_FullMethodName   = "/usher.v1.PolicyService/UpdatePolicyDraft"
+	PolicyService_DeletePolicyDraft_FullMethodName   = "/usher.v1.PolicyService/DeletePolicyDraft"
+	PolicyService_PublishPolicyDraft_FullMethodName  = "/usher.v1.PolicyService/PublishPolicyDraft"
+	PolicyService_SimulatePolicies_FullMethodName    = "/usher.v1.PolicyService/SimulatePolicies"
+	PolicyService_ReportPolicies_FullMethodName      = "/usher.v1.PolicyService/ReportPolicies"
 )
 
 // PolicyServiceClient is the client API for PolicyService service.
@@ -54,6 +69,46 @@ type PolicyServiceClient interface {
 	DisablePolicy(ctx context.Context, in *DisablePolicyRequest, opts ...grpc.CallOption) (*DisablePolicyResponse, error)
 	// MovePolicy puts a policy at another place of the list.
 	MovePolicy(ctx context.Context, in *MovePolicyRequest, opts ...grpc.CallOption) (*MovePolicyResponse, error)
+	// CheckPolicies finds every error and warning of policies, of a draft or of the
+	// live list without storing anything.
+	CheckPolicies(ctx context.Context, in *CheckPoliciesRequest, opts ...grpc.CallOption) (*CheckPoliciesResponse, error)
+	// ImportPolicies reads policies of Usher, LivePerson, Twilio TaskRouter or
+	// Amazon Connect into the list or into a draft, all of them or none.
+	ImportPolicies(ctx context.Context, in *ImportPoliciesRequest, opts ...grpc.CallOption) (*ImportPoliciesResponse, error)
+	// ExportPolicies answers the canonical document of the list, of one of its
+	// revisions or of a draft.
+	ExportPolicies(ctx context.Context, in *ExportPoliciesRequest, opts ...grpc.CallOption) (*ExportPoliciesResponse, error)
+	// ListPolicyRevisions lists the changes of the list, newest first. A revision is
+	// for ever.
+	ListPolicyRevisions(ctx context.Context, in *ListPolicyRevisionsRequest, opts ...grpc.CallOption) (*ListPolicyRevisionsResponse, error)
+	// GetPolicyRevision returns the whole list as it was.
+	GetPolicyRevision(ctx context.Context, in *GetPolicyRevisionRequest, opts ...grpc.CallOption) (*GetPolicyRevisionResponse, error)
+	// DiffPolicies says what differs between two of: revisions, drafts, the live list.
+	DiffPolicies(ctx context.Context, in *DiffPoliciesRequest, opts ...grpc.CallOption) (*DiffPoliciesResponse, error)
+	// RollbackPolicies makes a former revision live again, as a new revision.
+	RollbackPolicies(ctx context.Context, in *RollbackPoliciesRequest, opts ...grpc.CallOption) (*RollbackPoliciesResponse, error)
+	// CreatePolicyDraft starts a draft, as a copy of the live list when it brings no
+	// policies.
+	CreatePolicyDraft(ctx context.Context, in *CreatePolicyDraftRequest, opts ...grpc.CallOption) (*CreatePolicyDraftResponse, error)
+	// ListPolicyDrafts lists the drafts without their policies.
+	ListPolicyDrafts(ctx context.Context, in *ListPolicyDraftsRequest, opts ...grpc.CallOption) (*ListPolicyDraftsResponse, error)
+	// GetPolicyDraft returns a draft.
+	GetPolicyDraft(ctx context.Context, in *GetPolicyDraftRequest, opts ...grpc.CallOption) (*GetPolicyDraftResponse, error)
+	// UpdatePolicyDraft changes the fields of a draft that update_mask names; its
+	// policies are replaced as one list. A draft may hold faults.
+	UpdatePolicyDraft(ctx context.Context, in *UpdatePolicyDraftRequest, opts ...grpc.CallOption) (*UpdatePolicyDraftResponse, error)
+	// DeletePolicyDraft throws a draft away.
+	DeletePolicyDraft(ctx context.Context, in *DeletePolicyDraftRequest, opts ...grpc.CallOption) (*DeletePolicyDraftResponse, error)
+	// PublishPolicyDraft makes a draft the live list in one step. It is ABORTED when
+	// the list was changed since the draft was taken from it, unless rebase is asked
+	// and the two changed different policies.
+	PublishPolicyDraft(ctx context.Context, in *PublishPolicyDraftRequest, opts ...grpc.CallOption) (*PublishPolicyDraftResponse, error)
+	// SimulatePolicies replays logged decisions against other policies: what would
+	// have changed, by which condition, and what it would have been worth.
+	SimulatePolicies(ctx context.Context, in *SimulatePoliciesRequest, opts ...grpc.CallOption) (*SimulatePoliciesResponse, error)
+	// ReportPolicies says how often each policy matched in each period, what came of
+	// it against the baseline, which never matched, and which attributes were UNKNOWN.
+	ReportPolicies(ctx context.Context, in *ReportPoliciesRequest, opts ...grpc.CallOption) (*ReportPoliciesResponse, error)
 }
 
 type policyServiceClient struct {
@@ -144,6 +199,156 @@ func (c *policyServiceClient) MovePolicy(ctx context.Context, in *MovePolicyRequ
 	return out, nil
 }
 
+func (c *policyServiceClient) CheckPolicies(ctx context.Context, in *CheckPoliciesRequest, opts ...grpc.CallOption) (*CheckPoliciesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CheckPoliciesResponse)
+	err := c.cc.Invoke(ctx, PolicyService_CheckPolicies_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) ImportPolicies(ctx context.Context, in *ImportPoliciesRequest, opts ...grpc.CallOption) (*ImportPoliciesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ImportPoliciesResponse)
+	err := c.cc.Invoke(ctx, PolicyService_ImportPolicies_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) ExportPolicies(ctx context.Context, in *ExportPoliciesRequest, opts ...grpc.CallOption) (*ExportPoliciesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExportPoliciesResponse)
+	err := c.cc.Invoke(ctx, PolicyService_ExportPolicies_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) ListPolicyRevisions(ctx context.Context, in *ListPolicyRevisionsRequest, opts ...grpc.CallOption) (*ListPolicyRevisionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPolicyRevisionsResponse)
+	err := c.cc.Invoke(ctx, PolicyService_ListPolicyRevisions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) GetPolicyRevision(ctx context.Context, in *GetPolicyRevisionRequest, opts ...grpc.CallOption) (*GetPolicyRevisionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPolicyRevisionResponse)
+	err := c.cc.Invoke(ctx, PolicyService_GetPolicyRevision_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) DiffPolicies(ctx context.Context, in *DiffPoliciesRequest, opts ...grpc.CallOption) (*DiffPoliciesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DiffPoliciesResponse)
+	err := c.cc.Invoke(ctx, PolicyService_DiffPolicies_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) RollbackPolicies(ctx context.Context, in *RollbackPoliciesRequest, opts ...grpc.CallOption) (*RollbackPoliciesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RollbackPoliciesResponse)
+	err := c.cc.Invoke(ctx, PolicyService_RollbackPolicies_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) CreatePolicyDraft(ctx context.Context, in *CreatePolicyDraftRequest, opts ...grpc.CallOption) (*CreatePolicyDraftResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreatePolicyDraftResponse)
+	err := c.cc.Invoke(ctx, PolicyService_CreatePolicyDraft_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) ListPolicyDrafts(ctx context.Context, in *ListPolicyDraftsRequest, opts ...grpc.CallOption) (*ListPolicyDraftsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPolicyDraftsResponse)
+	err := c.cc.Invoke(ctx, PolicyService_ListPolicyDrafts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) GetPolicyDraft(ctx context.Context, in *GetPolicyDraftRequest, opts ...grpc.CallOption) (*GetPolicyDraftResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPolicyDraftResponse)
+	err := c.cc.Invoke(ctx, PolicyService_GetPolicyDraft_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) UpdatePolicyDraft(ctx context.Context, in *UpdatePolicyDraftRequest, opts ...grpc.CallOption) (*UpdatePolicyDraftResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdatePolicyDraftResponse)
+	err := c.cc.Invoke(ctx, PolicyService_UpdatePolicyDraft_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) DeletePolicyDraft(ctx context.Context, in *DeletePolicyDraftRequest, opts ...grpc.CallOption) (*DeletePolicyDraftResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeletePolicyDraftResponse)
+	err := c.cc.Invoke(ctx, PolicyService_DeletePolicyDraft_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) PublishPolicyDraft(ctx context.Context, in *PublishPolicyDraftRequest, opts ...grpc.CallOption) (*PublishPolicyDraftResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PublishPolicyDraftResponse)
+	err := c.cc.Invoke(ctx, PolicyService_PublishPolicyDraft_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) SimulatePolicies(ctx context.Context, in *SimulatePoliciesRequest, opts ...grpc.CallOption) (*SimulatePoliciesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SimulatePoliciesResponse)
+	err := c.cc.Invoke(ctx, PolicyService_SimulatePolicies_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) ReportPolicies(ctx context.Context, in *ReportPoliciesRequest, opts ...grpc.CallOption) (*ReportPoliciesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReportPoliciesResponse)
+	err := c.cc.Invoke(ctx, PolicyService_ReportPolicies_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PolicyServiceServer is the server API for PolicyService service.
 // All implementations must embed UnimplementedPolicyServiceServer
 // for forward compatibility.
@@ -169,6 +374,46 @@ type PolicyServiceServer interface {
 	DisablePolicy(context.Context, *DisablePolicyRequest) (*DisablePolicyResponse, error)
 	// MovePolicy puts a policy at another place of the list.
 	MovePolicy(context.Context, *MovePolicyRequest) (*MovePolicyResponse, error)
+	// CheckPolicies finds every error and warning of policies, of a draft or of the
+	// live list without storing anything.
+	CheckPolicies(context.Context, *CheckPoliciesRequest) (*CheckPoliciesResponse, error)
+	// ImportPolicies reads policies of Usher, LivePerson, Twilio TaskRouter or
+	// Amazon Connect into the list or into a draft, all of them or none.
+	ImportPolicies(context.Context, *ImportPoliciesRequest) (*ImportPoliciesResponse, error)
+	// ExportPolicies answers the canonical document of the list, of one of its
+	// revisions or of a draft.
+	ExportPolicies(context.Context, *ExportPoliciesRequest) (*ExportPoliciesResponse, error)
+	// ListPolicyRevisions lists the changes of the list, newest first. A revision is
+	// for ever.
+	ListPolicyRevisions(context.Context, *ListPolicyRevisionsRequest) (*ListPolicyRevisionsResponse, error)
+	// GetPolicyRevision returns the whole list as it was.
+	GetPolicyRevision(context.Context, *GetPolicyRevisionRequest) (*GetPolicyRevisionResponse, error)
+	// DiffPolicies says what differs between two of: revisions, drafts, the live list.
+	DiffPolicies(context.Context, *DiffPoliciesRequest) (*DiffPoliciesResponse, error)
+	// RollbackPolicies makes a former revision live again, as a new revision.
+	RollbackPolicies(context.Context, *RollbackPoliciesRequest) (*RollbackPoliciesResponse, error)
+	// CreatePolicyDraft starts a draft, as a copy of the live list when it brings no
+	// policies.
+	CreatePolicyDraft(context.Context, *CreatePolicyDraftRequest) (*CreatePolicyDraftResponse, error)
+	// ListPolicyDrafts lists the drafts without their policies.
+	ListPolicyDrafts(context.Context, *ListPolicyDraftsRequest) (*ListPolicyDraftsResponse, error)
+	// GetPolicyDraft returns a draft.
+	GetPolicyDraft(context.Context, *GetPolicyDraftRequest) (*GetPolicyDraftResponse, error)
+	// UpdatePolicyDraft changes the fields of a draft that update_mask names; its
+	// policies are replaced as one list. A draft may hold faults.
+	UpdatePolicyDraft(context.Context, *UpdatePolicyDraftRequest) (*UpdatePolicyDraftResponse, error)
+	// DeletePolicyDraft throws a draft away.
+	DeletePolicyDraft(context.Context, *DeletePolicyDraftRequest) (*DeletePolicyDraftResponse, error)
+	// PublishPolicyDraft makes a draft the live list in one step. It is ABORTED when
+	// the list was changed since the draft was taken from it, unless rebase is asked
+	// and the two changed different policies.
+	PublishPolicyDraft(context.Context, *PublishPolicyDraftRequest) (*PublishPolicyDraftResponse, error)
+	// SimulatePolicies replays logged decisions against other policies: what would
+	// have changed, by which condition, and what it would have been worth.
+	SimulatePolicies(context.Context, *SimulatePoliciesRequest) (*SimulatePoliciesResponse, error)
+	// ReportPolicies says how often each policy matched in each period, what came of
+	// it against the baseline, which never matched, and which attributes were UNKNOWN.
+	ReportPolicies(context.Context, *ReportPoliciesRequest) (*ReportPoliciesResponse, error)
 	mustEmbedUnimplementedPolicyServiceServer()
 }
 
@@ -202,6 +447,51 @@ func (UnimplementedPolicyServiceServer) DisablePolicy(context.Context, *DisableP
 }
 func (UnimplementedPolicyServiceServer) MovePolicy(context.Context, *MovePolicyRequest) (*MovePolicyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method MovePolicy not implemented")
+}
+func (UnimplementedPolicyServiceServer) CheckPolicies(context.Context, *CheckPoliciesRequest) (*CheckPoliciesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CheckPolicies not implemented")
+}
+func (UnimplementedPolicyServiceServer) ImportPolicies(context.Context, *ImportPoliciesRequest) (*ImportPoliciesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ImportPolicies not implemented")
+}
+func (UnimplementedPolicyServiceServer) ExportPolicies(context.Context, *ExportPoliciesRequest) (*ExportPoliciesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExportPolicies not implemented")
+}
+func (UnimplementedPolicyServiceServer) ListPolicyRevisions(context.Context, *ListPolicyRevisionsRequest) (*ListPolicyRevisionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPolicyRevisions not implemented")
+}
+func (UnimplementedPolicyServiceServer) GetPolicyRevision(context.Context, *GetPolicyRevisionRequest) (*GetPolicyRevisionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPolicyRevision not implemented")
+}
+func (UnimplementedPolicyServiceServer) DiffPolicies(context.Context, *DiffPoliciesRequest) (*DiffPoliciesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DiffPolicies not implemented")
+}
+func (UnimplementedPolicyServiceServer) RollbackPolicies(context.Context, *RollbackPoliciesRequest) (*RollbackPoliciesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RollbackPolicies not implemented")
+}
+func (UnimplementedPolicyServiceServer) CreatePolicyDraft(context.Context, *CreatePolicyDraftRequest) (*CreatePolicyDraftResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreatePolicyDraft not implemented")
+}
+func (UnimplementedPolicyServiceServer) ListPolicyDrafts(context.Context, *ListPolicyDraftsRequest) (*ListPolicyDraftsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPolicyDrafts not implemented")
+}
+func (UnimplementedPolicyServiceServer) GetPolicyDraft(context.Context, *GetPolicyDraftRequest) (*GetPolicyDraftResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPolicyDraft not implemented")
+}
+func (UnimplementedPolicyServiceServer) UpdatePolicyDraft(context.Context, *UpdatePolicyDraftRequest) (*UpdatePolicyDraftResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdatePolicyDraft not implemented")
+}
+func (UnimplementedPolicyServiceServer) DeletePolicyDraft(context.Context, *DeletePolicyDraftRequest) (*DeletePolicyDraftResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeletePolicyDraft not implemented")
+}
+func (UnimplementedPolicyServiceServer) PublishPolicyDraft(context.Context, *PublishPolicyDraftRequest) (*PublishPolicyDraftResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PublishPolicyDraft not implemented")
+}
+func (UnimplementedPolicyServiceServer) SimulatePolicies(context.Context, *SimulatePoliciesRequest) (*SimulatePoliciesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SimulatePolicies not implemented")
+}
+func (UnimplementedPolicyServiceServer) ReportPolicies(context.Context, *ReportPoliciesRequest) (*ReportPoliciesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReportPolicies not implemented")
 }
 func (UnimplementedPolicyServiceServer) mustEmbedUnimplementedPolicyServiceServer() {}
 func (UnimplementedPolicyServiceServer) testEmbeddedByValue()                       {}
@@ -368,6 +658,276 @@ func _PolicyService_MovePolicy_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PolicyService_CheckPolicies_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CheckPoliciesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).CheckPolicies(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_CheckPolicies_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).CheckPolicies(ctx, req.(*CheckPoliciesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_ImportPolicies_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ImportPoliciesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).ImportPolicies(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_ImportPolicies_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).ImportPolicies(ctx, req.(*ImportPoliciesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_ExportPolicies_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExportPoliciesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).ExportPolicies(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_ExportPolicies_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).ExportPolicies(ctx, req.(*ExportPoliciesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_ListPolicyRevisions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPolicyRevisionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).ListPolicyRevisions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_ListPolicyRevisions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).ListPolicyRevisions(ctx, req.(*ListPolicyRevisionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_GetPolicyRevision_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPolicyRevisionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).GetPolicyRevision(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_GetPolicyRevision_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).GetPolicyRevision(ctx, req.(*GetPolicyRevisionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_DiffPolicies_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DiffPoliciesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).DiffPolicies(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_DiffPolicies_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).DiffPolicies(ctx, req.(*DiffPoliciesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_RollbackPolicies_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RollbackPoliciesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).RollbackPolicies(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_RollbackPolicies_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).RollbackPolicies(ctx, req.(*RollbackPoliciesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_CreatePolicyDraft_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreatePolicyDraftRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).CreatePolicyDraft(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_CreatePolicyDraft_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).CreatePolicyDraft(ctx, req.(*CreatePolicyDraftRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_ListPolicyDrafts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPolicyDraftsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).ListPolicyDrafts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_ListPolicyDrafts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).ListPolicyDrafts(ctx, req.(*ListPolicyDraftsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_GetPolicyDraft_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPolicyDraftRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).GetPolicyDraft(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_GetPolicyDraft_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).GetPolicyDraft(ctx, req.(*GetPolicyDraftRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_UpdatePolicyDraft_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdatePolicyDraftRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).UpdatePolicyDraft(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_UpdatePolicyDraft_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).UpdatePolicyDraft(ctx, req.(*UpdatePolicyDraftRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_DeletePolicyDraft_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeletePolicyDraftRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).DeletePolicyDraft(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_DeletePolicyDraft_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).DeletePolicyDraft(ctx, req.(*DeletePolicyDraftRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_PublishPolicyDraft_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PublishPolicyDraftRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).PublishPolicyDraft(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_PublishPolicyDraft_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).PublishPolicyDraft(ctx, req.(*PublishPolicyDraftRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_SimulatePolicies_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SimulatePoliciesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).SimulatePolicies(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_SimulatePolicies_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).SimulatePolicies(ctx, req.(*SimulatePoliciesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_ReportPolicies_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReportPoliciesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).ReportPolicies(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_ReportPolicies_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).ReportPolicies(ctx, req.(*ReportPoliciesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PolicyService_ServiceDesc is the grpc.ServiceDesc for PolicyService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -406,6 +966,66 @@ var PolicyService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "MovePolicy",
 			Handler:    _PolicyService_MovePolicy_Handler,
+		},
+		{
+			MethodName: "CheckPolicies",
+			Handler:    _PolicyService_CheckPolicies_Handler,
+		},
+		{
+			MethodName: "ImportPolicies",
+			Handler:    _PolicyService_ImportPolicies_Handler,
+		},
+		{
+			MethodName: "ExportPolicies",
+			Handler:    _PolicyService_ExportPolicies_Handler,
+		},
+		{
+			MethodName: "ListPolicyRevisions",
+			Handler:    _PolicyService_ListPolicyRevisions_Handler,
+		},
+		{
+			MethodName: "GetPolicyRevision",
+			Handler:    _PolicyService_GetPolicyRevision_Handler,
+		},
+		{
+			MethodName: "DiffPolicies",
+			Handler:    _PolicyService_DiffPolicies_Handler,
+		},
+		{
+			MethodName: "RollbackPolicies",
+			Handler:    _PolicyService_RollbackPolicies_Handler,
+		},
+		{
+			MethodName: "CreatePolicyDraft",
+			Handler:    _PolicyService_CreatePolicyDraft_Handler,
+		},
+		{
+			MethodName: "ListPolicyDrafts",
+			Handler:    _PolicyService_ListPolicyDrafts_Handler,
+		},
+		{
+			MethodName: "GetPolicyDraft",
+			Handler:    _PolicyService_GetPolicyDraft_Handler,
+		},
+		{
+			MethodName: "UpdatePolicyDraft",
+			Handler:    _PolicyService_UpdatePolicyDraft_Handler,
+		},
+		{
+			MethodName: "DeletePolicyDraft",
+			Handler:    _PolicyService_DeletePolicyDraft_Handler,
+		},
+		{
+			MethodName: "PublishPolicyDraft",
+			Handler:    _PolicyService_PublishPolicyDraft_Handler,
+		},
+		{
+			MethodName: "SimulatePolicies",
+			Handler:    _PolicyService_SimulatePolicies_Handler,
+		},
+		{
+			MethodName: "ReportPolicies",
+			Handler:    _PolicyService_ReportPolicies_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
