@@ -269,6 +269,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte{10, 1, 49}, byte(1))
 	f.Add([]byte(`{"id":"1","value":1+0}`), byte(0))
 	f.Add([]byte(`{"decision_id":"1","seed":"18446744073709551615","candidates":[{"target":"x","score":0.5}]}`), byte(0))
+	f.Add([]byte(`{"calls":[{"function":"f","attribute":"custom.x","result":"OK","latency_ns":7,"age_ns":1,"fallback":true}],"step":2,`+
+		`"valid_for_ns":5,"waited_ns":6,"only_policy":"p","redacted":["a"],"sources":{"custom.x":"function"},`+
+		`"policies":[{"exception":true,"cause":"c","conditions":[{"source":"live","age_ns":3}]}]}`), byte(0))
 	types := []string{contentJSON, contentProtobuf, contentStructured}
 	f.Fuzz(func(t *testing.T, value []byte, kind byte) {
 		m := &Message{Value: value, Headers: []Header{{ContentTypeHeader, []byte(types[int(kind)%len(types)])}}}

@@ -89,12 +89,13 @@ func genPolicy() *rapid.Generator[PolicyTrace] {
 	return rapid.Custom(func(t *rapid.T) PolicyTrace {
 		p := PolicyTrace{
 			Policy: genID().Draw(t, "policy"), Revision: rapid.Int64Min(0).Draw(t, "revision"),
-			State: rapid.SampledFrom([]Truth{True, False, Unknown, Disabled, NotReached, Invalid}).Draw(t, "state"),
+			State:     rapid.SampledFrom([]Truth{True, False, Unknown, Disabled, NotReached, Invalid, Errored}).Draw(t, "state"),
+			Exception: rapid.Bool().Draw(t, "exception"), Cause: genText().Draw(t, "policy cause"),
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "conditions") {
 			c := ConditionTrace{
 				Path: genText().Draw(t, "path"), Attribute: genText().Draw(t, "attribute"), Operator: genText().Draw(t, "operator"),
-				Truth: Unknown, Cause: genText().Draw(t, "cause"),
+				Truth: Unknown, Cause: genText().Draw(t, "cause"), Source: genText().Draw(t, "source"), Age: genDuration().Draw(t, "age"),
 			}
 			if rapid.Bool().Draw(t, "has values") {
 				c.Expected, c.Actual = genAny(1).Draw(t, "expected"), genAny(1).Draw(t, "actual")
@@ -102,6 +103,21 @@ func genPolicy() *rapid.Generator[PolicyTrace] {
 			p.Conditions = append(p.Conditions, c)
 		}
 		return p
+	})
+}
+
+func genDuration() *rapid.Generator[time.Duration] {
+	return rapid.Map(rapid.Int64Range(0, 1e12), func(n int64) time.Duration { return time.Duration(n) })
+}
+
+func genCall() *rapid.Generator[Call] {
+	return rapid.Custom(func(t *rapid.T) Call {
+		return Call{
+			Function: genID().Draw(t, "function"), Attribute: genText().Draw(t, "attribute"),
+			Result:  rapid.SampledFrom([]CallResult{CallOK, CallCached, CallTimeout, CallError, CallRefused, CallBudget}).Draw(t, "result"),
+			Latency: genDuration().Draw(t, "latency"), Detail: genText().Draw(t, "detail"),
+			Fallback: rapid.Bool().Draw(t, "fallback"), Age: genDuration().Draw(t, "age"),
+		}
 	})
 }
 
@@ -131,7 +147,13 @@ func genDecision() *rapid.Generator[*Decision] {
 			Mode: rapid.SampledFrom([]string{"OFF", "SHADOW", "COMPARE", "HOLDOUT", "ON"}).Draw(t, "mode"),
 			Seed: rapid.Uint64().Draw(t, "seed"), Reasons: some(t, genText(), "reasons"),
 			NoMatchReason: genText().Draw(t, "no match"), MaxActions: rapid.IntRange(0, 100).Draw(t, "max"),
-			Latency: time.Duration(rapid.Int64Range(0, 1e12).Draw(t, "latency")),
+			Latency: genDuration().Draw(t, "latency"), Calls: some(t, genCall(), "calls"),
+			Step: rapid.IntRange(0, 50).Draw(t, "step"), ValidFor: genDuration().Draw(t, "valid for"),
+			Waited: genDuration().Draw(t, "waited"), OnlyPolicy: genText().Draw(t, "only policy"),
+			Redacted: some(t, genText(), "redacted"),
+		}
+		if rapid.Bool().Draw(t, "has sources") {
+			d.Sources = map[string]string{"custom.tier": genText().Draw(t, "source of tier"), genText().Draw(t, "name"): "sde"}
 		}
 		for range rapid.IntRange(0, 2).Draw(t, "skills") {
 			if d.Skills == nil {

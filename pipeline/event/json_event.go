@@ -138,7 +138,7 @@ func readDecision(d *jx.Decoder, v *Decision) error {
 		case "labels":
 			return dict(d, &v.Labels, readString)
 		default:
-			return d.Skip()
+			return v.resolved(d, key)
 		}
 	})
 }
@@ -184,6 +184,8 @@ func (d *Decision) textField(key []byte) *string {
 		return &d.Mode
 	case "no_match_reason":
 		return &d.NoMatchReason
+	case "only_policy":
+		return &d.OnlyPolicy
 	default:
 		return nil
 	}
@@ -258,46 +260,6 @@ func readFactor(d *jx.Decoder, f *Factor) error {
 			return readString(d, &f.Name)
 		case "value":
 			return readFloat(d, &f.Value)
-		default:
-			return d.Skip()
-		}
-	})
-}
-
-func readPolicyTrace(d *jx.Decoder, p *PolicyTrace) error {
-	return object(d, func(d *jx.Decoder, key []byte) error {
-		switch string(key) {
-		case "policy":
-			return readString(d, &p.Policy)
-		case "revision":
-			return readInt64(d, &p.Revision)
-		case "state":
-			return readString(d, (*string)(&p.State))
-		case "conditions":
-			return list(d, &p.Conditions, readConditionTrace)
-		default:
-			return d.Skip()
-		}
-	})
-}
-
-func readConditionTrace(d *jx.Decoder, c *ConditionTrace) error {
-	return object(d, func(d *jx.Decoder, key []byte) error {
-		switch string(key) {
-		case "path":
-			return readString(d, &c.Path)
-		case "attribute":
-			return readString(d, &c.Attribute)
-		case "operator":
-			return readString(d, &c.Operator)
-		case "expected":
-			return readAny(d, &c.Expected)
-		case "actual":
-			return readAny(d, &c.Actual)
-		case "truth":
-			return readString(d, (*string)(&c.Truth))
-		case "cause":
-			return readString(d, &c.Cause)
 		default:
 			return d.Skip()
 		}

@@ -32,7 +32,9 @@ func decisionToProto(d *Decision) (*usherv1.DecisionRecord, error) {
 		Propensity: d.Propensity, Explored: d.Explored, DecidedBy: string(d.DecidedBy), Policy: d.Policy,
 		PolicyRevision: d.PolicyRevision, ModelVersion: d.ModelVersion, Objective: d.Objective, Mode: d.Mode,
 		Seed: d.Seed, Reasons: d.Reasons, NoMatchReason: d.NoMatchReason, MaxActions: clamp32(d.MaxActions),
-		Latency: durationpb.New(d.Latency), Labels: d.Labels,
+		Latency: durationpb.New(d.Latency), Labels: d.Labels, Calls: callsToProto(d.Calls),
+		Step: clamp32(d.Step), ValidFor: toDuration(d.ValidFor), Waited: toDuration(d.Waited),
+		OnlyPolicy: d.OnlyPolicy, Redacted: d.Redacted, Sources: d.Sources,
 	}
 	if len(d.Skills) > 0 {
 		r.Skills = make(map[string]*usherv1.LiveState, len(d.Skills))
@@ -57,7 +59,9 @@ func DecisionFromProto(r *usherv1.DecisionRecord) *Decision {
 		DecidedBy: DecidedBy(r.GetDecidedBy()), Policy: r.GetPolicy(), PolicyRevision: r.GetPolicyRevision(),
 		ModelVersion: r.GetModelVersion(), Objective: r.GetObjective(), Mode: r.GetMode(), Seed: r.GetSeed(),
 		Reasons: r.GetReasons(), NoMatchReason: r.GetNoMatchReason(), MaxActions: int(r.GetMaxActions()),
-		Latency: r.GetLatency().AsDuration(), Labels: r.GetLabels(),
+		Latency: r.GetLatency().AsDuration(), Labels: r.GetLabels(), Calls: callsFromProto(r.GetCalls()),
+		Step: int(r.GetStep()), ValidFor: r.GetValidFor().AsDuration(), Waited: r.GetWaited().AsDuration(),
+		OnlyPolicy: r.GetOnlyPolicy(), Redacted: r.GetRedacted(), Sources: r.GetSources(),
 	}
 	if len(r.GetSkills()) > 0 {
 		d.Skills = make(map[string]Skill, len(r.GetSkills()))
@@ -179,21 +183,6 @@ func (w *protoWriter) candidates(cs []Candidate) []*usherv1.Candidate {
 	return out
 }
 
-func (w *protoWriter) policies(ps []PolicyTrace) []*usherv1.PolicyTrace {
-	out := make([]*usherv1.PolicyTrace, len(ps))
-	for i, p := range ps {
-		out[i] = &usherv1.PolicyTrace{Policy: p.Policy, Revision: p.Revision, State: string(p.State)}
-		for _, c := range p.Conditions {
-			out[i].Conditions = append(out[i].Conditions, &usherv1.ConditionTrace{
-				Path: c.Path, Attribute: c.Attribute, Operator: c.Operator, Truth: string(c.Truth), Cause: c.Cause,
-				Expected: w.optional("policies.conditions.expected", c.Expected),
-				Actual:   w.optional("policies.conditions.actual", c.Actual),
-			})
-		}
-	}
-	return out
-}
-
 func fromValues(m map[string]*structpb.Value) map[string]any {
 	if len(m) == 0 {
 		return nil
@@ -227,22 +216,6 @@ func candidatesFromProto(cs []*usherv1.Candidate) []Candidate {
 		}
 		for _, f := range c.GetFactors() {
 			one.Factors = append(one.Factors, Factor{Name: f.GetName(), Value: f.GetValue()})
-		}
-		out = append(out, one)
-	}
-	return out
-}
-
-func policiesFromProto(ps []*usherv1.PolicyTrace) []PolicyTrace {
-	var out []PolicyTrace
-	for _, p := range ps {
-		one := PolicyTrace{Policy: p.GetPolicy(), Revision: p.GetRevision(), State: Truth(p.GetState())}
-		for _, c := range p.GetConditions() {
-			one.Conditions = append(one.Conditions, ConditionTrace{
-				Path: c.GetPath(), Attribute: c.GetAttribute(), Operator: c.GetOperator(),
-				Expected: c.GetExpected().AsInterface(), Actual: c.GetActual().AsInterface(),
-				Truth: Truth(c.GetTruth()), Cause: c.GetCause(),
-			})
 		}
 		out = append(out, one)
 	}

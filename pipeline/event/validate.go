@@ -43,6 +43,7 @@ func (d *Decision) Validate() error {
 		{"drawn", d.Drawn},
 		{"chosen", d.Chosen},
 		{"no_match_reason", d.NoMatchReason},
+		{"only_policy", d.OnlyPolicy},
 	} {
 		c.optionalID(f.name, f.value)
 	}
@@ -54,6 +55,9 @@ func (d *Decision) Validate() error {
 	}
 	if d.Latency < 0 {
 		c.Add("latency_ns", "must not be negative")
+	}
+	if d.Step < 0 || d.Step > math.MaxInt32 || d.ValidFor < 0 || d.Waited < 0 {
+		c.Add("step", "step, valid_for_ns and waited_ns must not be negative, and a step fits 31 bits")
 	}
 	c.candidates(d.Candidates)
 	for i, a := range d.Actions {
