@@ -1,7 +1,9 @@
 package clickhouse
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/usherhq/usher/pipeline/event"
@@ -85,6 +87,7 @@ func decisionTable(topic string) table[*decisionRow] {
 	t.columns = append(t.columns, answerColumns()...)
 	t.columns = append(t.columns, candidateColumns()...)
 	t.columns = append(t.columns, skillColumns()...)
+	t.columns = append(t.columns, factColumns()...)
 	t.columns = append(t.columns,
 		col("labels", func(d r) map[string]string { return d.Labels }),
 		col("record", func(d r) string { return d.record }))
@@ -130,6 +133,60 @@ func candidateColumns() []column[*decisionRow] {
 		col("candidate_priorities", func(d r) []float64 { return list(d.Candidates, func(x *c) float64 { return x.Priority }) }),
 		col("candidate_probabilities", func(d r) []float64 { return list(d.Candidates, func(x *c) float64 { return x.Probability }) }),
 	}
+}
+
+// factColumns say how the facts were found and what the policies made of them.
+func factColumns() []column[*decisionRow] {
+	type (
+		r = *decisionRow
+		c = event.Call
+	)
+	return []column[r]{
+		col("step", func(d r) int32 { return narrow(d.Step) }),
+		col("valid_for_ns", func(d r) int64 { return int64(d.ValidFor) }),
+		col("waited_ns", func(d r) int64 { return int64(d.Waited) }),
+		col("only_policy", func(d r) string { return d.OnlyPolicy }),
+		col("redacted", func(d r) []string { return d.Redacted }),
+		col("sources", func(d r) map[string]string { return d.Sources }),
+		col("call_functions", func(d r) []string { return list(d.Calls, func(x *c) string { return x.Function }) }),
+		col("call_attributes", func(d r) []string { return list(d.Calls, func(x *c) string { return x.Attribute }) }),
+		col("call_results", func(d r) []string { return list(d.Calls, func(x *c) string { return string(x.Result) }) }),
+		col("call_latencies_ns", func(d r) []int64 { return list(d.Calls, func(x *c) int64 { return int64(x.Latency) }) }),
+		col("call_fallbacks", func(d r) []bool { return list(d.Calls, func(x *c) bool { return x.Fallback }) }),
+		col("policies_true", func(d r) []string { return policiesIn(d.Policies, event.True) }),
+		col("policies_false", func(d r) []string { return policiesIn(d.Policies, event.False) }),
+		col("policies_unknown", func(d r) []string { return policiesIn(d.Policies, event.Unknown) }),
+		col("policies_error", func(d r) []string { return policiesIn(d.Policies, event.Errored) }),
+		col("exception", func(d r) bool {
+			return slices.ContainsFunc(d.Policies, func(p event.PolicyTrace) bool { return p.Exception && p.Policy == d.Policy })
+		}),
+		col("unknown_attributes", func(d r) []string { return unknownAttributes(d.Policies) }),
+	}
+}
+
+// policiesIn names the policies of a trace that are in the state.
+func policiesIn(traces []event.PolicyTrace, state event.Truth) []string {
+	var names []string
+	for i := range traces {
+		if traces[i].State == state {
+			names = append(names, traces[i].Policy)
+		}
+	}
+	return names
+}
+
+// unknownAttributes has the attribute of each condition that was UNKNOWN, cel for
+// an expression.
+func unknownAttributes(traces []event.PolicyTrace) []string {
+	var names []string
+	for i := range traces {
+		for j := range traces[i].Conditions {
+			if c := &traces[i].Conditions[j]; c.Truth == event.Unknown {
+				names = append(names, cmp.Or(c.Attribute, "cel"))
+			}
+		}
+	}
+	return names
 }
 
 // skillColumns hold the live state as used, in the order of the names.

@@ -110,6 +110,13 @@ func (c Config) parse(name, text string) (*template.Template, error) {
 			}
 			return drop
 		},
+		// layers are the tables that a change of one's columns must reach.
+		"layers": func(table string) []string {
+			if c.Cluster == "" {
+				return []string{table}
+			}
+			return []string{table + local + on, table + on}
+		},
 		"dropView":   func(view string) string { return "DROP VIEW IF EXISTS " + view + on + " SYNC;" },
 		"grains":     func() []string { return []string{"hour", "day"} },
 		"everything": everything,

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/usherhq/usher/pipeline"
@@ -31,6 +32,18 @@ func decision(id string, at time.Time) *event.Decision {
 		PolicyOnly: "care", ModelOnly: "sales", Propensity: .75, DecidedBy: event.DecidedByModel, Policy: "vip", PolicyRevision: 4,
 		ModelVersion: "m1", Objective: "solve", Mode: "ON", Seed: math.MaxUint64, Reasons: []string{"MODEL"}, Latency: 1500 * time.Microsecond,
 		Labels: map[string]string{"trace": "t"},
+		Calls:  []event.Call{{Function: "crm", Attribute: "custom.tier", Result: event.CallTimeout, Latency: 50 * time.Millisecond, Detail: "slow", Fallback: true}},
+		Step:   2, ValidFor: 30 * time.Second, Waited: time.Minute, OnlyPolicy: "vip", Redacted: []string{"age"},
+		Sources: map[string]string{"custom.tier": "function"},
+		Policies: []event.PolicyTrace{
+			{Policy: "off", State: event.Disabled},
+			{Policy: "night", State: event.Unknown, Conditions: []event.ConditionTrace{{Path: "when", Attribute: "hour", Truth: event.Unknown, Cause: "missing"}}},
+			{Policy: "day", State: event.Errored, Cause: "function", Conditions: []event.ConditionTrace{{Path: "when", Truth: event.Unknown, Cause: "slow"}}},
+			{Policy: "no", State: event.False},
+			{Policy: "vip", Revision: 3, State: event.True, Exception: true, Conditions: []event.ConditionTrace{
+				{Path: "exception.when", Attribute: "custom.tier", Operator: "equal", Expected: "gold", Actual: "gold", Truth: event.True, Source: "function", Age: time.Second},
+			}},
+		},
 	}
 }
 
@@ -100,6 +113,21 @@ func TestEveryKindIsStoredWithItsPlace(t *testing.T) {
 		`1500000,18446744073709551615,['sales','care'],[0.25,0.5],[true,true],{'cost':2},['sales'],[7],{'trace':'t'},1)`
 	if row != want {
 		t.Errorf("the decision's columns are\n%s, want\n%s", row, want)
+	}
+	row = scalar[string](t, db, `SELECT toString((step, valid_for_ns, waited_ns, only_policy, redacted, sources, call_functions,
+		call_attributes, call_results, call_latencies_ns, call_fallbacks, policies_true, policies_false, policies_unknown,
+		policies_error, exception, unknown_attributes)) FROM decisions`)
+	want = `(2,30000000000,60000000000,'vip',['age'],{'custom.tier':'function'},['crm'],['custom.tier'],['TIMEOUT'],[50000000],[true],` +
+		`['vip'],['no'],['night'],['day'],true,['hour','cel'])`
+	if row != want {
+		t.Errorf("the columns of its facts are\n%s, want\n%s", row, want)
+	}
+	read, err := db.Decision(t.Context(), "acme", "d1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(decision("d1", epoch), read); diff != "" {
+		t.Errorf("the record changed on its way: %s", diff)
 	}
 	if next, err := w.Next(t.Context(), "usher.mixed", 3); err != nil || next != 16 {
 		t.Errorf("next is %d (%v)", next, err)
