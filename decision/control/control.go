@@ -54,6 +54,7 @@ type Account struct {
 	DisplayName string
 	// DefaultEffect is the JSON of a policy effect, nil for none.
 	DefaultEffect json.RawMessage
+	Attributes    Attributes
 	Revision      int64
 	Updated       time.Time
 }
@@ -62,6 +63,7 @@ type Account struct {
 type accountDocument struct {
 	DisplayName   string          `json:"display_name,omitempty"`
 	DefaultEffect json.RawMessage `json:"default_effect,omitempty"`
+	Attributes
 }
 
 // snapshot is the control state compiled for the decision path.
@@ -155,7 +157,10 @@ func readAccount(r configlog.Resource) (Account, error) {
 	if err := read(r, &d); err != nil {
 		return Account{}, err
 	}
-	return Account{ID: r.Name, DisplayName: d.DisplayName, DefaultEffect: d.DefaultEffect, Revision: r.Revision, Updated: r.Time}, nil
+	return Account{
+		ID: r.Name, DisplayName: d.DisplayName, DefaultEffect: d.DefaultEffect, Attributes: d.Attributes,
+		Revision: r.Revision, Updated: r.Time,
+	}, nil
 }
 
 // CreateAccount opens an account with the default objective and the mode SHADOW:
@@ -219,7 +224,7 @@ func unguarded[T any](guard int64, write func() (T, error)) (T, error) {
 }
 
 func (c *Control) writeAccount(ctx context.Context, a Account, by Author) (Account, error) {
-	d := accountDocument{DisplayName: a.DisplayName, DefaultEffect: a.DefaultEffect}
+	d := accountDocument{DisplayName: a.DisplayName, DefaultEffect: a.DefaultEffect, Attributes: a.Attributes}
 	r, err := c.write(ctx, event.ConfigChange{Account: a.ID, Kind: configlog.KindAccount, Name: a.ID, Base: a.Revision}, d, by)
 	if err != nil {
 		return Account{}, err
@@ -260,6 +265,7 @@ func (a *Account) check() error {
 		_, err := policy.CompileEffect(a.DefaultEffect)
 		addUnder(&c, "default_effect", "effect", err)
 	}
+	a.Attributes.check(&c)
 	return c.Err("the account is not valid")
 }
 

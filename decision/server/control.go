@@ -124,6 +124,11 @@ func (s *controlService) ListAccounts(ctx context.Context, r *usherv1.ListAccoun
 
 func accountFrom(id string, a *usherv1.Account) (control.Account, error) {
 	out := control.Account{ID: id, DisplayName: a.GetDisplayName()}
+	if a != nil {
+		out.Attributes = control.Attributes{
+			SDE: a.SdeAttributes, Conversation: a.ConversationAttributes, Strict: a.StrictAttributes, RoutingSkills: a.GetRoutingSkills(),
+		}
+	}
 	if a.GetDefaultEffect() != nil {
 		var err error
 		if out.DefaultEffect, err = json.Marshal(a.GetDefaultEffect().AsMap()); err != nil {
@@ -136,6 +141,8 @@ func accountFrom(id string, a *usherv1.Account) (control.Account, error) {
 func accountTo(a control.Account) *usherv1.Account {
 	out := &usherv1.Account{
 		Name: "accounts/" + a.ID, DisplayName: a.DisplayName,
+		SdeAttributes: a.Attributes.SDE, ConversationAttributes: a.Attributes.Conversation,
+		StrictAttributes: a.Attributes.Strict, RoutingSkills: a.Attributes.RoutingSkills,
 		Etag: etagOf(a.Revision), UpdateTime: timestamppb.New(a.Updated),
 	}
 	var effect map[string]any
