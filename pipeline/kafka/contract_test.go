@@ -28,6 +28,7 @@ func TestContract(t *testing.T) {
 		t.Run("keys go where the Java client sends them", func(t *testing.T) { partitioning(t, client) })
 		t.Run("too large a message is the caller's fault", func(t *testing.T) { tooLarge(t, client) })
 		t.Run("tail", func(t *testing.T) { tail(t, client) })
+		t.Run("since", func(t *testing.T) { since(t, client) })
 		t.Run("a log that lost its end is refused", func(t *testing.T) { foreignLog(t, client) })
 		t.Run("config log", func(t *testing.T) { configLogs(t, client) })
 	})
@@ -136,6 +137,50 @@ func tooLarge(t *testing.T, client *kafka.Client) {
 	err := w.Publish(t.Context(), []event.Message{{Topic: event.TopicSkills, Value: make([]byte, 40<<20)}})
 	if fault.KindOf(err) != fault.Invalid {
 		t.Errorf("got %v", err)
+	}
+}
+
+// since: a follower gets what is younger than a time, is told when it has that, and
+// gets what comes after.
+func since(t *testing.T, client *kafka.Client) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	topic := kafka.Topic{Name: "since.test", Partitions: 2}
+	must(t, client.EnsureTopics(ctx, []kafka.Topic{topic}))
+	w := newWriter(t, client)
+	publish := func(v string) {
+		must(t, w.Publish(ctx, []event.Message{{Topic: topic.Name, Key: []byte("k"), Value: []byte(v)}}))
+	}
+	publish("a")
+	publish("b")
+	publish("c")
+	var times []time.Time
+	enough := errors.New("enough")
+	read := func(from time.Time, want int) (got []string, caughtUp int) {
+		err := client.Since(ctx, topic.Name, from, func() { caughtUp = len(got); publish("new") }, func(m event.Message) error {
+			got, times = append(got, string(m.Value)), append(times, m.Time)
+			if len(got) == want {
+				return enough
+			}
+			return nil
+		})
+		if !errors.Is(err, enough) {
+			t.Fatalf("since gave %v and %v", got, err)
+		}
+		return got, caughtUp
+	}
+	if got, past := read(time.Unix(0, 0), 4); fmt.Sprint(got) != "[a b c new]" || past != 3 {
+		t.Errorf("since the beginning came %v, caught up after %d", got, past)
+	}
+	last := times[3]
+	if got, past := read(last, 2); fmt.Sprint(got) != "[new new]" || past != 1 {
+		t.Errorf("since %v came %v, caught up after %d", last, got, past)
+	}
+	if got, past := read(last.Add(time.Hour), 1); fmt.Sprint(got) != "[new]" || past != 0 {
+		t.Errorf("since a time to come came %v, caught up after %d", got, past)
+	}
+	if err := client.Since(ctx, "no.such.topic", last, nil, nil); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("a missing topic gave %v", err)
 	}
 }
 
