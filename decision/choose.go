@@ -26,6 +26,9 @@ func (t *turn) score() {
 	if t.mode.Kind == ModeOff || len(t.d.Candidates) == 0 {
 		return
 	}
+	if t.scoreFromRecord() {
+		return
+	}
 	if t.model = t.engine.deps.Models.Current(t.d.Account); t.model == nil {
 		return
 	}
@@ -35,9 +38,7 @@ func (t *turn) score() {
 	s.scores = resize(s.scores, len(t.arms))
 	t.model.Score(&s.model, t.context, t.arms, s.scores)
 	for i := range t.arms {
-		c := &t.d.Candidates[i]
-		c.Score, c.StdErr, c.Known = s.scores[i].Value, s.scores[i].StdErr, s.scores[i].Known
-		c.Priority = c.Score * t.factor(i)
+		t.setScore(i)
 	}
 }
 
@@ -305,7 +306,7 @@ func (t *turn) answer() {
 // factors explains the answered candidates, all of them when asked to.
 func (t *turn) factors(order []int) {
 	top := t.engine.cfg.Factors
-	if !t.scored || top == 0 {
+	if t.model == nil || top == 0 {
 		return
 	}
 	for i := range t.d.Candidates {

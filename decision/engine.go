@@ -25,6 +25,8 @@ type Deps struct {
 	Now      func() time.Time
 	NewID    func() string // of decisions, and of requests that bring none
 	Metrics  *Metrics
+	// Scores stands in for the model where it has the scores; nil in service.
+	Scores ScoreSource
 }
 
 // Engine decides. It is safe for concurrent use and holds no state of its own

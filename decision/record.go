@@ -7,6 +7,7 @@ import "github.com/usherhq/usher/pipeline/event"
 func (t *turn) record() {
 	d := t.d
 	t.answer()
+	d.Added = len(d.Candidates) - t.offered
 	d.ModelOnly = t.keyAt(t.modelOnly)
 	d.PolicyRevision = t.set.Revision()
 	d.DecidedBy, d.Reasons = t.why()

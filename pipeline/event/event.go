@@ -192,6 +192,9 @@ type Decision struct {
 	// Sources says where attributes came from that the request did not bring:
 	// context:conversation, context:consumer, context:global, custom, sde, function.
 	Sources map[string]string `json:"sources,omitempty"`
+	// Added is how many candidates, the last of the list, policies added to those
+	// of the request: a replay with other policies must not offer them.
+	Added int `json:"added,omitempty"`
 }
 
 // Skill is the live state of one skill.

@@ -152,6 +152,7 @@ func genDecision() *rapid.Generator[*Decision] {
 			Waited: genDuration().Draw(t, "waited"), OnlyPolicy: genText().Draw(t, "only policy"),
 			Redacted: some(t, genText(), "redacted"),
 		}
+		d.Added = rapid.IntRange(0, len(d.Candidates)).Draw(t, "added")
 		if rapid.Bool().Draw(t, "has sources") {
 			d.Sources = map[string]string{"custom.tier": genText().Draw(t, "source of tier"), genText().Draw(t, "name"): "sde"}
 		}

@@ -18,6 +18,8 @@ func (d *Decision) resolved(j *jx.Decoder, key []byte) error {
 		return readInt64(j, (*int64)(&d.Waited))
 	case "redacted":
 		return list(j, &d.Redacted, readString)
+	case "added":
+		return readInt(j, &d.Added)
 	case "sources":
 		return dict(j, &d.Sources, readString)
 	default:

@@ -34,7 +34,7 @@ func decisionToProto(d *Decision) (*usherv1.DecisionRecord, error) {
 		Seed: d.Seed, Reasons: d.Reasons, NoMatchReason: d.NoMatchReason, MaxActions: clamp32(d.MaxActions),
 		Latency: durationpb.New(d.Latency), Labels: d.Labels, Calls: callsToProto(d.Calls),
 		Step: clamp32(d.Step), ValidFor: toDuration(d.ValidFor), Waited: toDuration(d.Waited),
-		OnlyPolicy: d.OnlyPolicy, Redacted: d.Redacted, Sources: d.Sources,
+		OnlyPolicy: d.OnlyPolicy, Redacted: d.Redacted, Sources: d.Sources, Added: clamp32(d.Added),
 	}
 	if len(d.Skills) > 0 {
 		r.Skills = make(map[string]*usherv1.LiveState, len(d.Skills))
@@ -61,7 +61,7 @@ func DecisionFromProto(r *usherv1.DecisionRecord) *Decision {
 		Reasons: r.GetReasons(), NoMatchReason: r.GetNoMatchReason(), MaxActions: int(r.GetMaxActions()),
 		Latency: r.GetLatency().AsDuration(), Labels: r.GetLabels(), Calls: callsFromProto(r.GetCalls()),
 		Step: int(r.GetStep()), ValidFor: r.GetValidFor().AsDuration(), Waited: r.GetWaited().AsDuration(),
-		OnlyPolicy: r.GetOnlyPolicy(), Redacted: r.GetRedacted(), Sources: r.GetSources(),
+		OnlyPolicy: r.GetOnlyPolicy(), Redacted: r.GetRedacted(), Sources: r.GetSources(), Added: int(r.GetAdded()),
 	}
 	if len(r.GetSkills()) > 0 {
 		d.Skills = make(map[string]Skill, len(r.GetSkills()))

@@ -59,6 +59,9 @@ func (d *Decision) Validate() error {
 	if d.Step < 0 || d.Step > math.MaxInt32 || d.ValidFor < 0 || d.Waited < 0 {
 		c.Add("step", "step, valid_for_ns and waited_ns must not be negative, and a step fits 31 bits")
 	}
+	if d.Added < 0 || d.Added > len(d.Candidates) {
+		c.Add("added", "must be 0 to the number of candidates")
+	}
 	c.candidates(d.Candidates)
 	for i, a := range d.Actions {
 		if a.Key() == "" {

@@ -1130,7 +1130,10 @@ type DecisionRecord struct {
 	Redacted []string `protobuf:"bytes,40,rep,name=redacted,proto3" json:"redacted,omitempty"`
 	// Where the attributes that the request did not bring came from, by name:
 	// context:conversation, context:consumer, context:global, custom, sde, function.
-	Sources       map[string]string `protobuf:"bytes,41,rep,name=sources,proto3" json:"sources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Sources map[string]string `protobuf:"bytes,41,rep,name=sources,proto3" json:"sources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// How many candidates, the last of the list, policies added to those of the
+	// request.
+	Added         int32 `protobuf:"varint,42,opt,name=added,proto3" json:"added,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1450,6 +1453,13 @@ func (x *DecisionRecord) GetSources() map[string]string {
 		return x.Sources
 	}
 	return nil
+}
+
+func (x *DecisionRecord) GetAdded() int32 {
+	if x != nil {
+		return x.Added
+	}
+	return 0
 }
 
 // FunctionCall is one function asked for an attribute during a decision.
@@ -2064,7 +2074,7 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\averdict\x18\x01 \x01(\tR\averdict\x12\x1a\n" +
 	"\bfindings\x18\x02 \x03(\tR\bfindings\x124\n" +
 	"\brecorded\x18\x03 \x01(\v2\x18.usher.v1.DecisionRecordR\brecorded\x124\n" +
-	"\breplayed\x18\x04 \x01(\v2\x18.usher.v1.DecisionRecordR\breplayed\"\xa0\x0e\n" +
+	"\breplayed\x18\x04 \x01(\v2\x18.usher.v1.DecisionRecordR\breplayed\"\xb6\x0e\n" +
 	"\x0eDecisionRecord\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12\x18\n" +
@@ -2123,7 +2133,8 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\vonly_policy\x18' \x01(\tR\n" +
 	"onlyPolicy\x12\x1a\n" +
 	"\bredacted\x18( \x03(\tR\bredacted\x12?\n" +
-	"\asources\x18) \x03(\v2%.usher.v1.DecisionRecord.SourcesEntryR\asources\x1aU\n" +
+	"\asources\x18) \x03(\v2%.usher.v1.DecisionRecord.SourcesEntryR\asources\x12\x14\n" +
+	"\x05added\x18* \x01(\x05R\x05added\x1aU\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\x1aN\n" +
