@@ -58,7 +58,7 @@ func (s *Server) newDoor(services []Service) (http.Handler, error) {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeStatus(w, http.StatusNotFound, status.New(codes.NotFound, "no such path; see /openapi.json"))
 	})
-	return contain(s.guard, mux), nil
+	return contain(s.guard, s.withFacades(mux)), nil
 }
 
 // readOnly offers h to GET and HEAD alone.

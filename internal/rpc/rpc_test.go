@@ -120,6 +120,15 @@ func services(impl *outcomes) []rpc.Service {
 		all(&usherv1.ControlService_ServiceDesc, usherv1.UnimplementedControlServiceServer{}, func(ctx context.Context, m *runtime.ServeMux, c grpc.ClientConnInterface) error {
 			return usherv1.RegisterControlServiceHandlerClient(ctx, m, usherv1.NewControlServiceClient(c))
 		}),
+		all(&usherv1.CatalogService_ServiceDesc, usherv1.UnimplementedCatalogServiceServer{}, func(ctx context.Context, m *runtime.ServeMux, c grpc.ClientConnInterface) error {
+			return usherv1.RegisterCatalogServiceHandlerClient(ctx, m, usherv1.NewCatalogServiceClient(c))
+		}),
+		all(&usherv1.ContextService_ServiceDesc, usherv1.UnimplementedContextServiceServer{}, func(ctx context.Context, m *runtime.ServeMux, c grpc.ClientConnInterface) error {
+			return usherv1.RegisterContextServiceHandlerClient(ctx, m, usherv1.NewContextServiceClient(c))
+		}),
+		all(&usherv1.TokenService_ServiceDesc, usherv1.UnimplementedTokenServiceServer{}, func(ctx context.Context, m *runtime.ServeMux, c grpc.ClientConnInterface) error {
+			return usherv1.RegisterTokenServiceHandlerClient(ctx, m, usherv1.NewTokenServiceClient(c))
+		}),
 	}
 }
 

@@ -84,6 +84,7 @@ type Deps struct {
 	Verifier Verifier
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil: counted, not shown
+	Facades  []Facade              // routes beside those of the services
 	OpenAPI  []byte                // the OpenAPI 3 document of the contract
 	Version  string
 	Status   func() []Fact // live status for the page at /; may be nil
@@ -111,7 +112,7 @@ func New(cfg Config, deps Deps, services ...Service) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configure rpc: %w", err)
 	}
-	rules, err := collectRules(services)
+	rules, err := collectRules(services, deps.Facades)
 	if err != nil {
 		return nil, err
 	}
@@ -144,9 +145,17 @@ func New(cfg Config, deps Deps, services ...Service) (*Server, error) {
 	return s, nil
 }
 
-// collectRules keys the rules by full method and misses none.
-func collectRules(services []Service) (map[string]Rule, error) {
+// collectRules keys the rules by full method, or a route's name, and misses none.
+func collectRules(services []Service, facades []Facade) (map[string]Rule, error) {
 	rules := map[string]Rule{}
+	if err := checkFacades(facades); err != nil {
+		return nil, err
+	}
+	for _, f := range facades {
+		for i := range f.Routes {
+			rules[f.Routes[i].name()] = f.Routes[i].rule()
+		}
+	}
 	for _, s := range services {
 		for _, m := range s.Desc.Methods {
 			rule, ok := s.Rules[m.MethodName]

@@ -94,7 +94,7 @@ func codeOf(k fault.Kind) codes.Code {
 		return codes.PermissionDenied
 	case fault.NoIdentity:
 		return codes.Unauthenticated
-	case fault.Exhausted:
+	case fault.Exhausted, fault.TooLarge:
 		return codes.ResourceExhausted
 	case fault.Unavailable:
 		return codes.Unavailable
