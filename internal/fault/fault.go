@@ -23,6 +23,7 @@ const (
 	Exhausted                // over a limit; retry later
 	Unavailable              // a part that is needed is away; retry
 	Precondition             // the state does not allow it
+	TooLarge                 // what is to be kept would be over its limit of size; not for retry
 )
 
 // Violation is one fault of the input. Field is a path such as
