@@ -65,6 +65,9 @@ type Change struct {
 	// TTL changes the document's own time to live for this and later writes; 0
 	// goes back to the namespace's, nil leaves it.
 	TTL *time.Duration
+	// KeepExpiry makes TTL hold for later writes alone: a document that is there
+	// expires when it would have.
+	KeepExpiry bool
 	// Etag is the version that the document must be at: "" any, "0" none yet.
 	Etag string
 	// Path says where the change stands in the caller's input, for faults.

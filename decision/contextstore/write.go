@@ -181,6 +181,9 @@ func (r *record) changed(c *Change, now, namespaceTTL int64) *record {
 		next.ttl = milliseconds(*c.TTL)
 	}
 	next.expires = expiry(now, next.ttl, namespaceTTL)
+	if c.KeepExpiry && r != nil {
+		next.expires = r.expires
+	}
 	return next
 }
 
