@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/ext"
 )
 
@@ -22,10 +21,13 @@ type celCompiler struct {
 func newCELCompiler() *celCompiler {
 	env, err := cel.NewEnv(
 		cel.CrossTypeNumericComparisons(true), cel.DefaultUTCTimeZone(true),
-		cel.ParserExpressionSizeLimit(maxCEL), cel.ParserRecursionLimit(50), ext.Strings(),
+		cel.ParserExpressionSizeLimit(maxCEL), cel.ParserRecursionLimit(50), ext.Strings(), ext.Math(),
 	)
 	return &celCompiler{env: env, err: err}
 }
+
+// celOperator is how traces call a CEL leaf.
+const celOperator = "cel"
 
 // celVars is the activation of one evaluation: it lends CEL the slots that the
 // running leaf uses. It lives in the Input so that evaluating makes no new one.
@@ -33,7 +35,6 @@ type celVars struct {
 	in    *Input
 	names []string
 	slots []int
-	cause string
 }
 
 // ResolveName returns the value of a variable, false when it is missing.
@@ -50,6 +51,15 @@ func (v *celVars) ResolveName(name string) (any, bool) {
 // Parent returns nil: there are no outer variables.
 func (*celVars) Parent() cel.Activation { return nil }
 
+// celResult is what an expression was worth: it costs too much to be evaluated
+// again for the trace.
+type celResult struct {
+	load   uint64
+	truth  truth
+	failed bool // went wrong, as opposed to missing something
+	cause  string
+}
+
 // expression compiles a CEL leaf. Its free names become attributes of unknown
 // type; a.b.c is one attribute.
 func (c *compiler) expression(text string, s scope) node {
@@ -60,36 +70,71 @@ func (c *compiler) expression(text string, s scope) node {
 	}
 	slots := make([]int, len(names))
 	for i, name := range names {
-		if name == "attributes" {
+		if name == everyAttribute {
 			slots[i] = c.slot(name)
 			continue
 		}
 		slots[i] = c.attribute(name, scope{path: path, candidate: s.candidate}, "")
 	}
-	l := leaf{path: s.path, operator: "cel", expected: text, slot: -1, other: -1, isCEL: true}
-	l.test = func(in *Input) truth { return evaluate(program, in, names, slots) }
+	l := leaf{path: s.path, operator: celOperator, expected: text, slot: -1, other: -1, result: c.expressions}
+	c.expressions++
+	e := celLeaf{program: program, names: names, slots: slots, result: l.result, kept: !s.candidate}
+	l.test = e.evaluate
 	return c.leafNode(l)
 }
 
-func evaluate(program cel.Program, in *Input, names []string, slots []int) truth {
+type celLeaf struct {
+	program cel.Program
+	names   []string
+	slots   []int
+	result  int
+	kept    bool // the result stays right until the next facts: no candidate is in it
+}
+
+func (l *celLeaf) evaluate(in *Input) truth {
+	out := &in.cels[l.result]
+	if l.kept && out.load == in.loads {
+		return out.truth
+	}
 	// Lending the one activation makes an input single-threaded, which it is
 	// anyway, and saves an allocation per expression.
 	v := &in.vars
-	v.names, v.slots, v.cause = names, slots, ""
-	out, _, err := program.Eval(v)
+	v.names, v.slots = l.names, l.slots
+	*out = celResult{load: in.loads}
+	result, _, err := l.program.Eval(v)
 	if err != nil {
-		v.cause = err.Error()
-		if strings.Contains(v.cause, "cost limit") {
-			v.cause = "cost limit exceeded"
-		}
-		return isUnknown
+		l.explain(in, out, err)
+		return out.truth
 	}
-	result, ok := out.Value().(bool)
+	b, ok := result.Value().(bool)
 	if !ok {
-		v.cause = "the result is not a boolean"
+		out.truth, out.failed, out.cause = isUnknown, true, "the result is not a boolean"
 		return isUnknown
 	}
-	return truthOf(result)
+	out.truth = truthOf(b)
+	return out.truth
+}
+
+// explain tells an attribute that is missing from an expression that went wrong.
+func (l *celLeaf) explain(in *Input, out *celResult, err error) {
+	out.truth, out.failed, out.cause = isUnknown, true, err.Error()
+	switch {
+	case strings.Contains(out.cause, "cost limit"):
+		out.cause = "cost limit exceeded"
+	case strings.Contains(out.cause, "no such key"):
+		out.failed = false
+	case strings.Contains(out.cause, "no such attribute"):
+		out.failed = false
+		for i, slot := range l.slots {
+			if why := in.failure(slot); why != "" {
+				out.failed, out.cause = true, l.names[i]+": "+why
+				return
+			}
+		}
+		if _, names, ok := strings.Cut(out.cause, "no such attribute(s): "); ok {
+			out.cause = "missing: " + names
+		}
+	}
 }
 
 func (c *compiler) program(text, path string) (cel.Program, []string, bool) {
@@ -97,7 +142,7 @@ func (c *compiler) program(text, path string) (cel.Program, []string, bool) {
 		c.cel = newCELCompiler()
 	}
 	fail := func(err error) (cel.Program, []string, bool) {
-		c.check.Add(path, "%s", strings.TrimPrefix(err.Error(), "ERROR: "))
+		c.check.fail(CodeBadExpression, path, "%s", strings.TrimPrefix(err.Error(), "ERROR: "))
 		return nil, nil, false
 	}
 	if c.cel.err != nil {
@@ -125,9 +170,10 @@ func (c *compiler) program(text, path string) (cel.Program, []string, bool) {
 	// An expression of unknown type may still turn out to be a boolean; one of
 	// another type never does.
 	if t := checked.OutputType(); t != cel.BoolType && t != cel.DynType {
-		c.check.Add(path, "is of type %s, must be a boolean", t)
+		c.check.fail(CodeTypeMismatch, path, "is of type %s, must be a boolean", t)
 		return nil, nil, false
 	}
+	c.auditExpression(parsed, checked, names, path)
 	program, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(celCost))
 	if err != nil {
 		return fail(err)
@@ -135,108 +181,3 @@ func (c *compiler) program(text, path string) (cel.Program, []string, bool) {
 	return program, names, true
 }
 
-// freeNames lists the variables of an expression: identifiers that no macro
-// binds, with the fields selected from them, each once and in order.
-func freeNames(e ast.Expr) []string {
-	w := nameWalk{bound: map[string]int{}, seen: map[string]bool{}}
-	w.walk(e)
-	return w.names
-}
-
-type nameWalk struct {
-	bound map[string]int
-	seen  map[string]bool
-	names []string
-}
-
-func (w *nameWalk) add(name string) {
-	if !w.seen[name] && !isTypeName(name) {
-		w.seen[name] = true
-		w.names = append(w.names, name)
-	}
-}
-
-// chain spells a.b.c, or returns false when e is not such a chain of a free name.
-func (w *nameWalk) chain(e ast.Expr) (string, bool) {
-	switch e.Kind() {
-	case ast.IdentKind:
-		name := e.AsIdent()
-		return name, w.bound[name] == 0 && name != "attributes"
-	case ast.SelectKind:
-		sel := e.AsSelect()
-		if sel.IsTestOnly() {
-			return "", false
-		}
-		prefix, ok := w.chain(sel.Operand())
-		return prefix + "." + sel.FieldName(), ok
-	default:
-		return "", false
-	}
-}
-
-// walk visits the whole expression. Macros such as exists are expanded by now, so
-// what they bind shows as comprehensions.
-func (w *nameWalk) walk(e ast.Expr) {
-	switch e.Kind() {
-	case ast.IdentKind:
-		if w.bound[e.AsIdent()] == 0 {
-			w.add(e.AsIdent())
-		}
-	case ast.SelectKind:
-		if name, ok := w.chain(e); ok {
-			w.add(name)
-			return
-		}
-		w.walk(e.AsSelect().Operand())
-	case ast.CallKind:
-		call := e.AsCall()
-		if call.IsMemberFunction() {
-			w.walk(call.Target())
-		}
-		for _, arg := range call.Args() {
-			w.walk(arg)
-		}
-	case ast.ListKind:
-		for _, element := range e.AsList().Elements() {
-			w.walk(element)
-		}
-	case ast.MapKind:
-		for _, entry := range e.AsMap().Entries() {
-			w.walk(entry.AsMapEntry().Key())
-			w.walk(entry.AsMapEntry().Value())
-		}
-	case ast.ComprehensionKind:
-		w.comprehension(e.AsComprehension())
-	case ast.StructKind:
-		for _, f := range e.AsStruct().Fields() {
-			w.walk(f.AsStructField().Value())
-		}
-	case ast.LiteralKind, ast.UnspecifiedExprKind:
-	}
-}
-
-// comprehension walks the range outside of the names that the macro binds, and
-// the rest inside.
-func (w *nameWalk) comprehension(c ast.ComprehensionExpr) {
-	w.walk(c.IterRange())
-	w.walk(c.AccuInit())
-	bound := []string{c.IterVar(), c.IterVar2(), c.AccuVar()}
-	for _, name := range bound {
-		w.bound[name]++
-	}
-	w.walk(c.LoopCondition())
-	w.walk(c.LoopStep())
-	w.walk(c.Result())
-	for _, name := range bound {
-		w.bound[name]--
-	}
-}
-
-// isTypeName lists the names that CEL itself gives a meaning.
-func isTypeName(name string) bool {
-	switch name {
-	case "bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type":
-		return true
-	}
-	return strings.HasPrefix(name, "google.protobuf.")
-}

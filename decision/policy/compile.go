@@ -2,10 +2,10 @@ package policy
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
-
-	"github.com/usherhq/usher/internal/fault"
-	"github.com/usherhq/usher/pipeline/event"
+	"time"
 )
 
 // test is a compiled condition. It allocates nothing unless it is CEL.
@@ -17,7 +17,9 @@ type leaf struct {
 	expected                  any
 	slot, other               int // of the left side and of value_from; -1 for none
 	test                      test
-	isCEL                     bool
+	result                    int    // of CEL: place among the results of the input
+	broken                    string // why it never runs
+	filled                    bool   // asks for what a template needs
 }
 
 // node is a compiled condition: test for the decision, the rest for the index
@@ -37,11 +39,17 @@ type need struct {
 
 // compiler turns conditions into nodes and collects every fault on the way.
 type compiler struct {
-	check   fault.Check
+	check   findings
+	env     *Environment // what names mean; may be nil
+	audit   *Environment // what names are checked against; nil when they are not
 	slots   map[string]int
 	sources []source
 	cel     *celCompiler
 	leaves  int
+	// expressions counts the CEL leaves, each of which keeps its last result.
+	expressions int
+	calendars   map[string]*hours
+	builtins    map[string]Attribute
 }
 
 func newCompiler() *compiler { return &compiler{slots: map[string]int{}} }
@@ -79,7 +87,7 @@ func (c *compiler) condition(cond *Condition, s scope) node {
 		return node{test: alwaysTrue}
 	}
 	if s.depth > maxDepth {
-		c.check.Add(s.path, "is nested more than %d deep", maxDepth)
+		c.check.fail(CodeLimit, s.path, "is nested more than %d deep", maxDepth)
 		return node{test: alwaysTrue}
 	}
 	switch {
@@ -93,6 +101,8 @@ func (c *compiler) condition(cond *Condition, s scope) node {
 		return node{leaves: n.leaves, test: func(in *Input) truth { return negate(inner(in)) }}
 	case cond.Time != nil:
 		return c.window(cond.Time, s)
+	case cond.Date != nil:
+		return c.dates(cond.Date, s)
 	case cond.CEL != "":
 		return c.expression(cond.CEL, s)
 	case cond.Attribute != "" || cond.Operator != "":
@@ -107,8 +117,7 @@ func (c *compiler) all(conds []*Condition, s scope) node {
 	var out node
 	for i, cond := range conds {
 		n := c.condition(cond, s.at(fmt.Sprintf(".all[%d]", i)))
-		// What one part needs the whole needs: that is why needs pass through
-		// all, and through nothing else.
+		// What one part needs the whole needs.
 		tests[i] = n.test
 		out.leaves = append(out.leaves, n.leaves...)
 		out.needs = append(out.needs, n.needs...)
@@ -127,13 +136,14 @@ func (c *compiler) all(conds []*Condition, s scope) node {
 }
 
 func (c *compiler) any(conds []*Condition, s scope) node {
-	tests := make([]test, len(conds))
+	tests, needs := make([]test, len(conds)), make([][]need, len(conds))
 	var out node
 	for i, cond := range conds {
 		n := c.condition(cond, s.at(fmt.Sprintf(".any[%d]", i)))
-		tests[i] = n.test
+		tests[i], needs[i] = n.test, n.needs
 		out.leaves = append(out.leaves, n.leaves...)
 	}
+	out.needs = eitherNeeds(needs)
 	out.test = func(in *Input) truth {
 		result := isFalse
 		for _, t := range tests {
@@ -149,24 +159,106 @@ func (c *compiler) any(conds []*Condition, s scope) node {
 // leafNode makes the node of a leaf. It counts the leaf against the limit and wraps it.
 func (c *compiler) leafNode(l leaf, needs ...need) node {
 	if c.leaves++; c.leaves == maxLeaves+1 {
-		c.check.Add(l.path, "is condition number %d; the limit is %d", c.leaves, maxLeaves)
+		c.check.fail(CodeLimit, l.path, "is condition number %d; the limit is %d", c.leaves, maxLeaves)
 	}
 	return node{test: l.test, leaves: []leaf{l}, needs: needs}
 }
 
+// eitherNeeds returns what a choice between branches needs: of a slot that all of
+// them need, the values of all.
+func eitherNeeds(branches [][]need) []need {
+	if len(branches) == 0 {
+		return nil
+	}
+	var out []need
+	for _, first := range branches[0] {
+		union := need{slot: first.slot, values: slices.Clone(first.values)}
+		everywhere := true
+		for _, other := range branches[1:] {
+			at := slices.IndexFunc(other, func(n need) bool { return n.slot == first.slot })
+			if everywhere = at >= 0; !everywhere {
+				break
+			}
+			union.values = append(union.values, other[at].values...)
+		}
+		if everywhere {
+			out = append(out, union)
+		}
+	}
+	return out
+}
+
+// opening is what tells whether a time is inside: hours, a window or dates.
+type opening interface{ holds(t time.Time) bool }
+
 func (c *compiler) window(w *Window, s scope) node {
-	clock := compileWindow(w, s.path+".time", &c.check)
 	l := leaf{path: s.path, attribute: "time", operator: "time", expected: w.String(), slot: -1, other: -1}
-	l.test = func(in *Input) truth { return truthOf(clock.holds(in.facts.Now)) }
-	if w.Attribute != "" {
-		at := c.attribute(w.Attribute, s, ".time.attribute")
-		l.attribute, l.slot = w.Attribute, at
+	var open opening
+	if w.Calendar == "" {
+		open = compileWindow(w, s.path+".time", &c.check)
+	} else {
+		open = c.calendar(w, s.path+".time", &l)
+	}
+	return c.during(open, w.Attribute, scope{path: s.path + ".time", candidate: s.candidate}, l, time.UTC)
+}
+
+func (c *compiler) dates(w *DateWindow, s scope) node {
+	l := leaf{path: s.path, attribute: "date", operator: "date", expected: w.String(), slot: -1, other: -1}
+	open := compileDates(w, s.path+".date", &c.check)
+	return c.during(open, w.Attribute, scope{path: s.path + ".date", candidate: s.candidate}, l, open.zone)
+}
+
+// calendar finds named business hours. Without them the condition is UNKNOWN: a
+// calendar that was taken away must not open or close anything.
+func (c *compiler) calendar(w *Window, path string, l *leaf) opening {
+	if w.From != "" || w.To != "" || w.Zone != "" || len(w.Days) > 0 {
+		c.check.Add(path+".calendar", "stands beside from, to, zone or days; the calendar has its own")
+	}
+	if open, ok := c.calendars[w.Calendar]; ok {
+		return open
+	}
+	var found *Calendar
+	if c.env != nil {
+		found = c.env.Calendars[w.Calendar]
+	}
+	if found == nil {
+		l.broken = "calendar " + strconv.Quote(w.Calendar) + " is not known"
+		if c.audit != nil {
+			c.check.fail(CodeUnknownCalendar, path+".calendar", "%q is not a calendar of the account", w.Calendar)
+		}
+		return nil
+	}
+	var f findings
+	open := compileCalendar(found, &f)
+	if f.errors > 0 {
+		l.broken = "calendar " + strconv.Quote(w.Calendar) + " is not valid: " + f.list[0].Path + ": " + f.list[0].Description
+		return nil
+	}
+	if c.calendars == nil {
+		c.calendars = map[string]*hours{}
+	}
+	c.calendars[w.Calendar] = open
+	return open
+}
+
+// during makes the leaf of a time inside or outside of something: the decision's
+// own, or that of an attribute.
+func (c *compiler) during(open opening, attribute string, s scope, l leaf, zone *time.Location) node {
+	switch {
+	case l.broken != "":
+		l.test = func(*Input) truth { return isUnknown }
+	case attribute == "":
+		l.test = func(in *Input) truth { return truthOf(open.holds(in.facts.Now)) }
+	default:
+		at := c.attribute(attribute, s, ".attribute")
+		l.attribute, l.slot = attribute, at
+		c.mustBe(attribute, s.path+".attribute", TypeString)
 		l.test = func(in *Input) truth {
-			t, ok := parseTime(&in.values[at])
+			t, ok := dateTime(&in.values[at], zone)
 			if !ok {
 				return isUnknown
 			}
-			return truthOf(clock.holds(t))
+			return truthOf(open.holds(t))
 		}
 	}
 	return c.leafNode(l)
@@ -176,13 +268,15 @@ func (c *compiler) window(w *Window, s scope) node {
 func (c *compiler) attribute(name string, s scope, suffix string) int {
 	switch {
 	case name == "":
-		c.check.Add(s.path+suffix, "is missing")
+		c.check.fail(CodeMissing, s.path+suffix, "is missing")
 	case len(name) > maxName:
-		c.check.Add(s.path+suffix, "is longer than %d bytes", maxName)
+		c.check.fail(CodeLimit, s.path+suffix, "is longer than %d bytes", maxName)
 	case name == "attributes" || name == "candidate":
-		c.check.Add(s.path+suffix, "%q is not an attribute but a family of them", name)
+		c.check.fail(CodeUnknownAttribute, s.path+suffix, "%q is not an attribute but a family of them", name)
 	case strings.HasPrefix(name, candidatePrefix) && !s.candidate:
-		c.check.Add(s.path+suffix, "%q is known only inside deny.where and rank.where", name)
+		c.check.fail(CodeUnknownAttribute, s.path+suffix, "%q is known only inside deny.where and rank.where", name)
+	default:
+		c.checkName(name, s.path+suffix)
 	}
 	return c.slot(name)
 }
@@ -197,50 +291,9 @@ func (c *compiler) template(text, path string) (template, []leaf) {
 		}
 		at := c.attribute(t[i].attribute, scope{path: path}, "")
 		t[i].slot = at
-		l := leaf{path: path, attribute: t[i].attribute, operator: string(Exists), expected: true, slot: at, other: -1}
+		l := leaf{path: path, attribute: t[i].attribute, operator: string(Exists), expected: true, slot: at, other: -1, filled: true}
 		l.test = func(in *Input) truth { return truthOf(in.values[at].kind != kindMissing) }
 		leaves = append(leaves, l)
 	}
 	return t, leaves
-}
-
-// causeOf says why the leaf, just evaluated, was UNKNOWN.
-func causeOf(l *leaf, in *Input) string {
-	if l.isCEL {
-		return in.vars.cause
-	}
-	if l.slot >= 0 && in.values[l.slot].kind == kindMissing {
-		return "missing"
-	}
-	if l.other >= 0 && in.values[l.other].kind == kindMissing {
-		return "value_from missing"
-	}
-	if l.slot >= 0 {
-		return "wrong type: " + in.values[l.slot].kind.String()
-	}
-	return ""
-}
-
-// trace evaluates the leaf, whatever its neighbours say, and writes it in place:
-// a record holds many of these.
-func (l *leaf) trace(in *Input, t *event.ConditionTrace) {
-	t.Path, t.Attribute, t.Operator, t.Expected = l.path, l.attribute, l.operator, l.expected
-	switch l.test(in) {
-	case isTrue:
-		t.Truth = event.True
-	case isFalse:
-		t.Truth = event.False
-	default:
-		t.Truth = event.Unknown
-		t.Cause = causeOf(l, in)
-	}
-	switch {
-	case l.slot >= 0:
-		t.Actual = in.values[l.slot].boxed()
-	case l.attribute == "time":
-		t.Actual = in.facts.Now.UTC().Format("Mon 15:04:05")
-	}
-	if l.other >= 0 {
-		t.Expected = in.values[l.other].boxed()
-	}
 }

@@ -5,13 +5,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/pipeline/event"
 )
 
 // decoder turns a JSON tree into the structs of this package and records what
 // has the wrong shape. What the shapes mean is the compiler's to check.
-type decoder struct{ check *fault.Check }
+type decoder struct{ check *findings }
 
 // object is a JSON object whose fields are taken out one by one; done reports
 // those that nobody took.

@@ -21,13 +21,15 @@ const (
 	Matches        Operator = "matches"
 	Exists         Operator = "exists"
 	Between        Operator = "between"
+	AnyOf          Operator = "any_of" // a list or a value has one of the right side
+	AllOf          Operator = "all_of" // a list or a value has all of the right side
 )
 
 // Operators lists every operator in documentation order.
 func Operators() []Operator {
 	return []Operator{
 		Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual,
-		In, NotIn, Contains, StartsWith, EndsWith, Matches, Exists, Between,
+		In, NotIn, AnyOf, AllOf, Contains, StartsWith, EndsWith, Matches, Exists, Between,
 	}
 }
 
@@ -54,10 +56,14 @@ func ParseOperator(s string) (Operator, bool) {
 
 func parseSetOperator(folded string) (Operator, bool) {
 	switch folded {
-	case "in", "isin", "oneof", "anyof":
+	case "in", "isin", "oneof":
 		return In, true
 	case "notin", "isnotin", "noneof":
 		return NotIn, true
+	case "anyof", "hasany", "hasanyof", "containsany":
+		return AnyOf, true
+	case "allof", "hasall", "hasallof", "containsall":
+		return AllOf, true
 	case "contains", "has":
 		return Contains, true
 	case "startswith", "prefix", "hasprefix":

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/usherhq/usher/internal/fault"
 )
 
-func newCheck() fault.Check { return fault.Check{} }
+func newCheck() findings { return findings{} }
 
 // Parse reads one policy document and checks all of it, expressions, patterns
 // and time zones included. The error is an Invalid *fault.Error that names every
@@ -60,7 +58,7 @@ func (p *Policy) Check() error {
 // maxPolicyName keeps names short enough for URLs, labels and scopes.
 const maxPolicyName = 63
 
-func checkName(name string, check *fault.Check) {
+func checkName(name string, check *findings) {
 	if name != "" && !ValidName(name) {
 		check.Add("name", "%q must be 1 to %d of a-z, 0-9, '-', '_', '.', beginning with a letter or digit", name, maxPolicyName)
 	}
@@ -81,7 +79,7 @@ func ValidName(name string) bool {
 // readTree decodes JSON into maps, slices and scalars. Unlike json.Unmarshal it
 // reports a key that stands twice: the condition that would be lost might be
 // the one that matters.
-func readTree(data []byte, check *fault.Check) (any, error) {
+func readTree(data []byte, check *findings) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	r := treeReader{dec: dec, check: check}
 	tree, err := r.value("", 0)
@@ -96,7 +94,7 @@ func readTree(data []byte, check *fault.Check) (any, error) {
 
 type treeReader struct {
 	dec   *json.Decoder
-	check *fault.Check
+	check *findings
 }
 
 // maxNesting bounds recursion; conditions have their own, lower limit.

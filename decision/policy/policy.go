@@ -7,6 +7,10 @@ import (
 	"github.com/usherhq/usher/pipeline/event"
 )
 
+// DefaultName is the id of an account's default policy: always asked last,
+// without a condition, so that "no match" is chosen by somebody.
+const DefaultName = "default"
+
 // Policy is a condition and its effect. The JSON form is canonical: marshalling
 // what [Parse] returned and parsing it again gives the same bytes.
 type Policy struct {
@@ -17,9 +21,13 @@ type Policy struct {
 	Enabled bool `json:"enabled"`
 	// Rank orders policies, lowest first; equal ranks are ordered by name.
 	Rank float64 `json:"rank,omitempty"`
+	// Schedule says when the policy is in force at all; nil means always.
+	Schedule *Schedule `json:"schedule,omitempty"`
 	// When is the condition; nil matches always.
 	When   *Condition `json:"when,omitempty"`
 	Effect Effect     `json:"effect"`
+	// Exception is asked before When; when it holds, its effect decides.
+	Exception *Exception `json:"exception,omitempty"`
 
 	// Revision is that of the stored policy; it is not part of the document.
 	Revision int64 `json:"-"`
@@ -28,8 +36,23 @@ type Policy struct {
 	Fault error `json:"-"`
 }
 
+// Schedule is the time during which a policy is in force. From and To are RFC
+// 3339 instants or dates; a date counts in Zone (IANA, UTC when empty) and To
+// includes its day. Outside of it the policy is as good as disabled.
+type Schedule struct {
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"`
+	Zone string `json:"zone,omitempty"`
+}
+
+// Exception is what a policy does instead when When holds.
+type Exception struct {
+	When   *Condition `json:"when,omitempty"`
+	Effect Effect     `json:"effect"`
+}
+
 // Condition is exactly one of: All, Any, Not, a comparison (Attribute and
-// Operator), Time, CEL. The zero value is true.
+// Operator), Time, Date, CEL. The zero value is true.
 type Condition struct {
 	All []*Condition `json:"all,omitempty"`
 	Any []*Condition `json:"any,omitempty"`
@@ -41,18 +64,23 @@ type Condition struct {
 	Value any `json:"value,omitempty"`
 	// ValueFrom names the attribute that holds the right side.
 	ValueFrom string `json:"value_from,omitempty"`
+	// Fold compares strings without regard to case.
+	Fold bool `json:"fold,omitempty"`
 
-	Time *Window `json:"time,omitempty"`
-	CEL  string  `json:"cel,omitempty"`
+	Time *Window     `json:"time,omitempty"`
+	Date *DateWindow `json:"date,omitempty"`
+	CEL  string      `json:"cel,omitempty"`
 }
 
-// Effect is what a matching policy does. Fixed excludes the others; Deny and
-// Rank may stand together. Fixed and Rank end the evaluation, Deny alone takes
-// candidates away and lets the next policies decide.
+// Effect is what a matching policy does. Deny may stand beside Rank, Split or
+// Steps; otherwise an effect is one of its fields. Deny alone takes candidates
+// away and lets the next policies decide, every other effect ends the evaluation.
 type Effect struct {
 	Fixed *Fixed `json:"fixed,omitempty"`
 	Deny  *Deny  `json:"deny,omitempty"`
 	Rank  *Rank  `json:"rank,omitempty"`
+	Split *Split `json:"split,omitempty"`
+	Steps []Step `json:"steps,omitempty"`
 }
 
 // Fixed answers these actions, in order. Targets and the strings in payloads may
@@ -83,6 +111,41 @@ type Rank struct {
 	Actions []event.Action `json:"actions,omitempty"`
 }
 
+// Split shares conversations among its arms by weight. The same key always gets
+// the same arm while the arms stay as they are.
+type Split struct {
+	// By says what sticks to its arm: "conversation" (the default), "consumer", or
+	// the name of an attribute.
+	By   string `json:"by,omitempty"`
+	Arms []Arm  `json:"arms"`
+}
+
+// What a [Split] can go by beside attributes.
+const (
+	ByConversation = "conversation"
+	ByConsumer     = "consumer"
+)
+
+// Arm is one branch of a [Split]. Weight is its share in proportion to the
+// others'; any positive number.
+type Arm struct {
+	Weight  float64        `json:"weight"`
+	Actions []event.Action `json:"actions"`
+}
+
+// Step is one of several answers in the order of time: exactly one of Fixed, Rank
+// and Split.
+type Step struct {
+	Fixed *Fixed `json:"fixed,omitempty"`
+	Rank  *Rank  `json:"rank,omitempty"`
+	Split *Split `json:"split,omitempty"`
+	// SkipWhen passes the step over while it is TRUE.
+	SkipWhen *Condition `json:"skip_when,omitempty"`
+	// ExpiresAfter is how long the step answers, such as "30s" or "2m"; empty means
+	// for good.
+	ExpiresAfter string `json:"expires_after,omitempty"`
+}
+
 // Bounds of a lever, in percent.
 const (
 	MinLever = -100.0
@@ -90,7 +153,9 @@ const (
 )
 
 // Terminal reports whether the effect ends the evaluation.
-func (e *Effect) Terminal() bool { return e.Fixed != nil || e.Rank != nil }
+func (e *Effect) Terminal() bool {
+	return e.Fixed != nil || e.Rank != nil || e.Split != nil || len(e.Steps) > 0
+}
 
 // Marshal returns the canonical JSON of a policy.
 func Marshal(p *Policy) ([]byte, error) {

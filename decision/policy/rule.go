@@ -1,45 +1,63 @@
 package policy
 
 import (
-	"fmt"
-	"slices"
-	"strings"
+	"time"
 
 	"github.com/usherhq/usher/pipeline/event"
 )
 
-// Rule is a compiled policy. It is immutable and safe for concurrent use; the
-// methods that take an [Input] want one of the rule's own [Set], loaded.
+// Rule is one branch of a compiled policy: its own effect, the effect of its
+// exception, or one of its steps. It is immutable and safe for concurrent use;
+// the methods that take an [Input] want one of the rule's own [Set], loaded.
 type Rule struct {
 	policy   *Policy
+	effect   *Effect
 	at       int         // place in the list
 	state    event.Truth // True: can match; else Disabled or Invalid
 	fault    error
-	test     test
+	test     test // of the condition and of the templates
 	leaves   []leaf
+	decisive int // how many of the leaves decide; the rest belongs to steps
 	needs    []need
 	fixed    []action
 	deny     *selection
 	rank     *selection
 	extra    []action
 	factors  map[string]float64
+	split    *split
+	steps    []step
 	terminal bool
+	// Of the branch that stands for the policy.
+	schedule  *dates
+	exception *Rule // asked first; nil without one
+	excepts   bool  // this branch is the exception
+	first     int   // place of its conditions in the set's
+	traced    []leaf
 }
 
 // Policy returns what the rule was compiled from. It must not be changed.
 func (r *Rule) Policy() *Policy { return r.policy }
 
-// Position is the rule's place in the list, from 0.
+// Position is the policy's place in the list, from 0.
 func (r *Rule) Position() int { return r.at }
+
+// IsDefault reports whether it is the account's default policy.
+func (r *Rule) IsDefault() bool { return r.policy.Name == DefaultName }
+
+// IsException reports whether it is the policy's exception that matched.
+func (r *Rule) IsException() bool { return r.excepts }
 
 // Terminal reports whether the rule ends the evaluation.
 func (r *Rule) Terminal() bool { return r.terminal }
 
 // IsFixed reports whether the rule answers fixed actions.
-func (r *Rule) IsFixed() bool { return r.policy.Effect.Fixed != nil }
+func (r *Rule) IsFixed() bool { return r.effect.Fixed != nil }
 
 // Fixed returns the actions to answer with every {{attribute}} filled in.
 func (r *Rule) Fixed(in *Input) []event.Action { return render(r.fixed, in) }
+
+// IsRank reports whether the rule lets the model rank candidates.
+func (r *Rule) IsRank() bool { return r.effect.Rank != nil }
 
 // Extra returns the candidates that a rank effect adds.
 func (r *Rule) Extra(in *Input) []event.Action { return render(r.extra, in) }
@@ -69,10 +87,25 @@ func (r *Rule) Factor(key string) float64 {
 
 // Objective returns the objective a rank effect names, else "".
 func (r *Rule) Objective() string {
-	if r.policy.Effect.Rank == nil {
+	if r.effect.Rank == nil {
 		return ""
 	}
-	return r.policy.Effect.Rank.Objective
+	return r.effect.Rank.Objective
+}
+
+// Match returns the branch of the policy that matches the loaded facts: its
+// exception, itself, or nil. [Set.Next] asks it of every policy that can match;
+// it is for asking one policy alone.
+func (r *Rule) Match(in *Input) *Rule {
+	switch {
+	case r.state != event.True || r.schedule != nil && !r.schedule.holds(in.facts.Now):
+		return nil
+	case r.exception != nil && r.exception.test(in) == isTrue:
+		return r.exception
+	case r.test(in) == isTrue:
+		return r
+	}
+	return nil
 }
 
 // selection names candidates by key, by condition or both.
@@ -90,197 +123,75 @@ func (s *selection) holds(in *Input, key string) bool {
 	return s.where != nil && s.where(in) == isTrue
 }
 
-// rule compiles a policy; its faults are in c.check.
-func (c *compiler) rule(p *Policy) *Rule {
-	r := &Rule{policy: p, state: event.True, terminal: p.Effect.Terminal()}
-	n := c.condition(p.When, scope{path: "when"})
-	r.leaves, r.needs = n.leaves, n.needs
-	c.effect(r, &p.Effect)
-	// A template that cannot be filled keeps its policy from matching: half a
-	// message is worse than the next policy's answer.
-	when, filled := n.test, r.leaves[len(n.leaves):]
-	r.test = func(in *Input) truth {
-		t := when(in)
-		for i := 0; t == isTrue && i < len(filled); i++ {
-			t = filled[i].test(in)
-		}
-		return t
-	}
-	return r
+// split is a compiled [Split].
+type split struct {
+	by   int // slot of the key
+	arms []arm
 }
 
-func (c *compiler) effect(r *Rule, e *Effect) {
-	switch {
-	case e.Fixed == nil && e.Deny == nil && e.Rank == nil:
-		c.check.Add("effect", "is empty; give fixed, deny or rank")
-	case e.Fixed != nil && (e.Deny != nil || e.Rank != nil):
-		c.check.Add("effect", "has fixed beside another effect; only deny and rank may stand together")
-	}
-	if e.Fixed != nil {
-		if len(e.Fixed.Actions) == 0 {
-			c.check.Add("effect.fixed.actions", "is empty")
-		}
-		r.fixed = c.actions(r, e.Fixed.Actions, "effect.fixed.actions")
-	}
-	if e.Deny != nil {
-		if len(e.Deny.Targets) == 0 && e.Deny.Where == nil {
-			c.check.Add("effect.deny", "names nobody; give targets or where")
-		}
-		r.deny = c.selection(e.Deny.Targets, e.Deny.Where, "effect.deny")
-	}
-	if e.Rank != nil {
-		r.rank = c.selection(e.Rank.Targets, e.Rank.Where, "effect.rank")
-		r.extra = c.actions(r, e.Rank.Actions, "effect.rank.actions")
-		r.factors = c.levers(e.Rank.Levers)
-		if len(e.Rank.Objective) > maxName {
-			c.check.Add("effect.rank.objective", "is longer than %d bytes", maxName)
-		}
-	}
+type arm struct {
+	weight  float64
+	actions []action
 }
 
-func (c *compiler) selection(targets []string, where *Condition, path string) *selection {
-	s := &selection{}
-	if len(targets) > maxList {
-		c.check.Add(path+".targets", "has %d elements; the limit is %d", len(targets), maxList)
-	}
-	for i, t := range targets {
-		at := fmt.Sprintf("%s.targets[%d]", path, i)
-		switch {
-		case t == "":
-			c.check.Add(at, "is empty")
-		case strings.Contains(t, "{{"):
-			c.check.Add(at, "holds a template; use where with candidate.key and value_from")
-		}
-		if s.targets == nil {
-			s.targets = map[string]struct{}{}
-		}
-		s.targets[t] = struct{}{}
-	}
-	if where != nil {
-		s.where = c.condition(where, scope{path: path + ".where", candidate: true}).test
-	}
-	return s
+// ArmActions is one arm of a split, ready to be answered.
+type ArmActions struct {
+	Weight  float64
+	Actions []event.Action
 }
 
-// levers turns percentages into factors, in the order of their keys so that
-// faults come out in one order.
-func (c *compiler) levers(percent map[string]float64) map[string]float64 {
-	factors := make(map[string]float64, len(percent))
-	for _, key := range sortedKeys(percent) {
-		p := percent[key]
-		if !(p >= MinLever && p <= MaxLever) {
-			c.check.Add(fmt.Sprintf("effect.rank.levers[%q]", key), "is %g; must be %g to %g percent", p, MinLever, MaxLever)
-		}
-		factors[key] = 1 + p/100
-	}
-	return factors
-}
+// IsSplit reports whether the rule shares conversations among arms.
+func (r *Rule) IsSplit() bool { return r.split != nil }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
+// SplitKey returns what sticks to its arm: the conversation, the consumer or the
+// value of an attribute. It is empty when the request does not have it.
+func (r *Rule) SplitKey(in *Input) string { return in.values[r.split.by].text() }
 
-// action is a compiled event.Action.
-type action struct {
-	plain   event.Action
-	target  template
-	payload any // tree of template, map[string]any, []any and constants
-	varies  bool
-}
-
-func (c *compiler) actions(r *Rule, list []event.Action, path string) []action {
-	if len(list) > maxActions {
-		c.check.Add(path, "has %d elements; the limit is %d", len(list), maxActions)
-	}
-	out := make([]action, len(list))
-	for i, a := range list {
-		at := fmt.Sprintf("%s[%d]", path, i)
-		if a.Type == "" && a.Target == "" {
-			c.check.Add(at, "needs a type or a target; a target without a type is a TRANSFER_TO_SKILL")
-		}
-		if len(a.Type) > maxName || len(a.Target) > 2*maxName {
-			c.check.Add(at, "has a type over %d or a target over %d bytes", maxName, 2*maxName)
-		}
-		out[i].plain = a
-		before := len(r.leaves)
-		target, leaves := c.template(a.Target, at+".target")
-		out[i].target = target
-		r.leaves = append(r.leaves, leaves...)
-		if a.Payload != nil {
-			out[i].payload = c.payload(r, a.Payload, at+".payload")
-		}
-		out[i].varies = len(r.leaves) > before
+// Arms returns the arms of a split with every {{attribute}} filled in, in order.
+func (r *Rule) Arms(in *Input) []ArmActions {
+	out := make([]ArmActions, len(r.split.arms))
+	for i := range r.split.arms {
+		out[i] = ArmActions{Weight: r.split.arms[i].weight, Actions: render(r.split.arms[i].actions, in)}
 	}
 	return out
 }
 
-// payload compiles every string of the tree; anything else stays as it is.
-func (c *compiler) payload(r *Rule, v any, path string) any {
-	switch t := v.(type) {
-	case string:
-		compiled, leaves := c.template(t, path)
-		r.leaves = append(r.leaves, leaves...)
-		return compiled
-	case map[string]any:
-		out := make(map[string]any, len(t))
-		for _, key := range sortedKeys(t) {
-			out[key] = c.payload(r, t[key], path+"."+key)
-		}
-		return out
-	case []any:
-		out := make([]any, len(t))
-		for i := range t {
-			out[i] = c.payload(r, t[i], fmt.Sprintf("%s[%d]", path, i))
-		}
-		return out
-	default:
-		return v
-	}
+// step is a compiled [Step]. Its rule is a branch with one terminal effect.
+type step struct {
+	rule   *Rule
+	skip   test          // nil: never
+	expiry time.Duration // 0: for good
 }
 
-func render(list []action, in *Input) []event.Action {
-	if len(list) == 0 {
-		return nil
-	}
-	out := make([]event.Action, len(list))
-	for i := range list {
-		a := &list[i]
-		out[i] = a.plain
-		// A constant payload is shared by all decisions: records are read-only.
-		if !a.varies {
+// HasSteps reports whether the rule answers by steps.
+func (r *Rule) HasSteps() bool { return len(r.steps) > 0 }
+
+// Step finds the step that answers a conversation which has waited so long. A step
+// whose skip_when is TRUE does not count; the others end one after the other, each
+// after its expiry. Of those that have not ended, offer is asked in order whether
+// the step, a rule with a fixed, rank or split effect, has something to offer; the
+// first one that has answers. number counts from 1, and is 0 when no step answers:
+// then the policy offers nothing and the walk goes on. validFor is the time until
+// the step ends, 0 when it does not.
+func (r *Rule) Step(in *Input, waited time.Duration, offer func(step *Rule) bool) (number int, validFor time.Duration) {
+	var end time.Duration
+	for i := range r.steps {
+		s := &r.steps[i]
+		if s.skip != nil && s.skip(in) == isTrue {
 			continue
 		}
-		out[i].Target = a.target.text(in)
-		if a.payload != nil {
-			out[i].Payload, _ = fill(a.payload, in).(map[string]any)
+		if s.expiry > 0 {
+			if end += s.expiry; end <= waited {
+				continue
+			}
 		}
+		if s.rule.test(in) != isTrue || !offer(s.rule) {
+			continue
+		}
+		if s.expiry > 0 {
+			validFor = end - waited
+		}
+		return i + 1, validFor
 	}
-	return out
-}
-
-// fill copies a compiled payload with the templates filled in.
-func fill(v any, in *Input) any {
-	switch t := v.(type) {
-	case template:
-		return t.value(in)
-	case map[string]any:
-		out := make(map[string]any, len(t))
-		for key, inner := range t {
-			out[key] = fill(inner, in)
-		}
-		return out
-	case []any:
-		out := make([]any, len(t))
-		for i := range t {
-			out[i] = fill(t[i], in)
-		}
-		return out
-	default:
-		return v
-	}
+	return 0, 0
 }

@@ -14,45 +14,119 @@ type Set struct {
 	revision int64
 	live     int
 	rules    []*Rule
+	fallback *Rule // the default policy, also the last of rules
 	// sources says for each slot where its value comes from; candidateSlots are
 	// those that change with the candidate, and are not filled for others.
 	sources        []source
 	candidateSlots []int
-	skills         []string
+	expressions    int
+	skills, needs  []string
 	index          index
+	// entries and conditions are what traces begin as.
+	entries    []event.PolicyTrace
+	conditions []event.ConditionTrace
 }
 
-// Compile compiles policies in the order of their rank, then name. revision
-// names this state of the list and is only handed on. It never fails: a policy
-// with a fault takes part as INVALID and never matches. The policies must not
-// be changed afterwards.
-func Compile(policies []*Policy, revision int64) *Set {
-	ordered := slices.Clone(policies)
-	slices.SortStableFunc(ordered, func(a, b *Policy) int {
-		return cmp.Or(cmp.Compare(a.Rank, b.Rank), strings.Compare(a.Name, b.Name))
-	})
+// Compile compiles policies in the order of their rank, then name; the one called
+// [DefaultName] goes last. revision names this state of the list and is only
+// handed on. It never fails: a policy with a fault takes part as INVALID and never
+// matches. The policies must not be changed afterwards.
+func Compile(policies []*Policy, revision int64, opts ...Option) *Set {
+	var o compileOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	ordered := inOrder(policies)
 	s := &Set{revision: revision, rules: make([]*Rule, len(ordered))}
 	// One compiler for all: policies that look at the same attribute share its
 	// slot, so a decision reads every attribute once however many policies ask.
 	c := newCompiler()
+	c.env = o.env
 	for i, p := range ordered {
-		s.rules[i] = c.compile(p)
-		s.rules[i].at = i
-		if s.rules[i].state == event.True {
+		r := c.compile(p)
+		r.place(i)
+		s.rules[i] = r
+		switch {
+		case r.state != event.True:
+		case p.Name == DefaultName:
+			s.fallback = r
+		default:
 			s.live++
 		}
 	}
-	s.sources = c.sources
-	for i := range s.sources {
-		if s.sources[i].ofCandidate {
-			s.candidateSlots = append(s.candidateSlots, i)
-		}
-		if name := s.sources[i].skill; name != "" && !slices.Contains(s.skills, name) {
-			s.skills = append(s.skills, name)
-		}
-	}
+	s.sources, s.expressions = c.sources, c.expressions
+	s.list()
+	s.prepareTraces()
 	s.index = newIndex(s.rules)
 	return s
+}
+
+// inOrder returns the policies as they are asked.
+func inOrder(policies []*Policy) []*Policy {
+	ordered := slices.Clone(policies)
+	slices.SortStableFunc(ordered, func(a, b *Policy) int {
+		if last := cmp.Compare(asLast(a), asLast(b)); last != 0 {
+			return last
+		}
+		return cmp.Or(cmp.Compare(a.Rank, b.Rank), strings.Compare(a.Name, b.Name))
+	})
+	return ordered
+}
+
+func asLast(p *Policy) int {
+	if p.Name == DefaultName {
+		return 1
+	}
+	return 0
+}
+
+// place tells every branch of the policy its place in the list.
+func (r *Rule) place(at int) {
+	r.at = at
+	for i := range r.steps {
+		r.steps[i].rule.at = at
+	}
+	if r.exception != nil {
+		r.exception.place(at)
+	}
+}
+
+// list notes what the policies look at.
+func (s *Set) list() {
+	for i := range s.sources {
+		src := &s.sources[i]
+		switch {
+		case src.ofCandidate:
+			s.candidateSlots = append(s.candidateSlots, i)
+		case src.field == fieldAttribute, src.field != fieldEverything && strings.HasPrefix(src.name, orchestratorPrefix):
+			s.needs = append(s.needs, src.name)
+		case src.skill != "" && !slices.Contains(s.skills, src.skill):
+			s.skills = append(s.skills, src.skill)
+		}
+	}
+}
+
+// prepareTraces writes down the part of every trace that no decision changes.
+func (s *Set) prepareTraces() {
+	s.entries = make([]event.PolicyTrace, len(s.rules))
+	for i, r := range s.rules {
+		s.entries[i] = event.PolicyTrace{Policy: r.policy.Name, Revision: r.policy.Revision, State: r.state}
+		r.first = len(s.conditions)
+		switch r.state {
+		case event.Invalid:
+			s.entries[i].Cause = r.fault.Error()
+			s.entries[i].Conditions = []event.ConditionTrace{{Path: "policy", Truth: event.Unknown, Cause: r.fault.Error()}}
+		case event.True:
+			r.traced = r.leaves
+			if r.exception != nil {
+				r.traced = slices.Concat(r.exception.leaves, r.leaves)
+			}
+		}
+		for j := range r.traced {
+			l := &r.traced[j]
+			s.conditions = append(s.conditions, event.ConditionTrace{Path: l.path, Attribute: l.attribute, Operator: l.operator, Expected: l.expected})
+		}
+	}
 }
 
 // compile makes a rule of any policy; faults make it INVALID.
@@ -96,28 +170,51 @@ func CompileEffect(data []byte) (*Set, error) {
 // Revision is what [Compile] was given.
 func (s *Set) Revision() int64 { return s.revision }
 
-// Len returns the number of policies.
+// Len returns the number of policies, the default policy included.
 func (s *Set) Len() int { return len(s.rules) }
 
 // Rule returns the policy at place i of the list.
 func (s *Set) Rule(i int) *Rule { return s.rules[i] }
 
-// Live returns how many policies can match: enabled and valid.
+// Find returns the policy of this name, nil without one. A policy that cannot
+// match, disabled or INVALID, is found too.
+func (s *Set) Find(name string) *Rule {
+	for _, r := range s.rules {
+		if r.policy.Name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// Default returns the account's default policy, nil when it has none that works.
+// It is also the last that [Set.Next] comes to.
+func (s *Set) Default() *Rule { return s.fallback }
+
+// Live returns how many policies can match, enabled and valid, without the
+// default policy.
 func (s *Set) Live() int { return s.live }
 
 // Skills lists the skills whose live state some policy looks at by name.
 func (s *Set) Skills() []string { return s.skills }
 
+// Needs lists the attributes that enabled policies look at, each once, as policies
+// spell them: custom.x, namespace.property, sde.*, orchestrator.*, and whatever
+// else the request may bring. Other fields of the request, the clock, live state
+// and candidate.* are not among them. The slice must not be changed.
+func (s *Set) Needs() []string { return s.needs }
+
 // Next returns the next policy that matches, in list order, or nil when there
-// are no more; [Input.Load] starts over. It does not stop at a terminal policy:
-// the caller does, or goes on when that policy has nothing left to offer.
+// are no more; [Input.Load] starts over. It is the policy's exception when that
+// holds. It does not stop at a terminal policy: the caller does, or goes on when
+// that policy has nothing left to offer.
 func (s *Set) Next(in *Input) *Rule {
 	for {
 		at := in.pop()
 		if at < 0 {
 			return nil
 		}
-		if r := s.rules[at]; r.test(in) == isTrue {
+		if r := s.rules[at].Match(in); r != nil {
 			return r
 		}
 	}
@@ -131,62 +228,4 @@ func (s *Set) Eval(in *Input) *Rule {
 			return r
 		}
 	}
-}
-
-// Trace says what every policy and every leaf condition was worth, in order.
-// Policies after place decided are NOT_REACHED; pass -1 when none decided.
-func (s *Set) Trace(in *Input, decided int) []event.PolicyTrace {
-	if decided < 0 {
-		decided = len(s.rules)
-	}
-	total := 0
-	for i, r := range s.rules {
-		if i <= decided && r.state == event.True {
-			total += len(r.leaves)
-		}
-	}
-	// One allocation for all conditions: a record of a hundred policies would
-	// else make a hundred small ones, and the collector is what a trace costs.
-	conditions := make([]event.ConditionTrace, 0, total)
-	out := make([]event.PolicyTrace, len(s.rules))
-	for i, r := range s.rules {
-		if i > decided && r.state == event.True {
-			out[i] = event.PolicyTrace{Policy: r.policy.Name, Revision: r.policy.Revision, State: event.NotReached}
-			continue
-		}
-		out[i], conditions = r.trace(in, conditions)
-	}
-	return out
-}
-
-// Trace says what this one policy was worth.
-func (r *Rule) Trace(in *Input) event.PolicyTrace {
-	t, _ := r.trace(in, nil)
-	return t
-}
-
-func (r *Rule) trace(in *Input, conditions []event.ConditionTrace) (event.PolicyTrace, []event.ConditionTrace) {
-	t := event.PolicyTrace{Policy: r.policy.Name, Revision: r.policy.Revision, State: r.state}
-	if r.state == event.Invalid {
-		t.Conditions = []event.ConditionTrace{{Path: "policy", Truth: event.Unknown, Cause: r.fault.Error()}}
-	}
-	if r.state != event.True {
-		return t, conditions
-	}
-	// The capacity ends with the part, so that nobody who appends to one policy's
-	// conditions writes into the next one's.
-	first := len(conditions)
-	for i := range r.leaves {
-		conditions = append(conditions, event.ConditionTrace{})
-		r.leaves[i].trace(in, &conditions[len(conditions)-1])
-	}
-	t.Conditions = conditions[first:len(conditions):len(conditions)]
-	switch r.test(in) {
-	case isFalse:
-		t.State = event.False
-	case isUnknown:
-		t.State = event.Unknown
-	case isTrue: // what it began as
-	}
-	return t, conditions
 }

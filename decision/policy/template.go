@@ -62,6 +62,16 @@ func (t template) text(in *Input) string {
 	return b.String()
 }
 
+// text spells a value on its own.
+func (v *value) text() string {
+	if v.kind == kindString {
+		return v.str
+	}
+	var b strings.Builder
+	v.spell(&b)
+	return b.String()
+}
+
 // spell writes a value as people would: no exponent, lists with commas.
 func (v *value) spell(b *strings.Builder) {
 	switch v.kind {

@@ -35,10 +35,20 @@ func (k kind) String() string {
 	}
 }
 
+// from says who brought a value. Its zero value is the request, and the clock.
+type from uint8
+
+const (
+	fromRequest from = iota
+	fromFound
+	fromLive
+)
+
 // value is a typed union: comparisons never look at the any it came from, CEL
 // and traces do.
 type value struct {
 	kind kind
+	from from
 	num  float64 // also 1 and 0 of a boolean
 	str  string
 	raw  any

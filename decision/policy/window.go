@@ -1,13 +1,10 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // a time zone must mean the same on every machine
-
-	"github.com/usherhq/usher/internal/fault"
 )
 
 // Window is a recurring time of day: from From (included) to To (excluded) in
@@ -19,6 +16,8 @@ type Window struct {
 	To   string   `json:"to,omitempty"`
 	Zone string   `json:"zone,omitempty"` // IANA name
 	Days []string `json:"days,omitempty"` // MON, TUE, WED, THU, FRI, SAT, SUN
+	// Calendar names business hours of the account in place of the other fields.
+	Calendar string `json:"calendar,omitempty"`
 	// Attribute names a string attribute with an RFC 3339 time to look at
 	// instead of the decision's own.
 	Attribute string `json:"attribute,omitempty"`
@@ -39,44 +38,20 @@ func weekdayOf(name string) (time.Weekday, bool) {
 
 const daySeconds = 24 * 60 * 60
 
-// clock is a compiled window.
+// clock is a compiled window without a calendar.
 type clock struct {
-	from, to int // seconds of the day; to may be daySeconds
-	zone     *time.Location
-	days     [7]bool
+	span
+	zone *time.Location
+	days [7]bool
 }
 
-func compileWindow(w *Window, path string, check *fault.Check) clock {
-	c := clock{to: daySeconds, zone: time.UTC}
-	c.from = secondsOf(w.From, 0, path+".from", check)
-	c.to = secondsOf(w.To, daySeconds, path+".to", check)
-	if w.From != "" && w.From == w.To {
-		check.Add(path+".to", "is the same as from; leave both out for the whole day")
+func compileWindow(w *Window, path string, f *findings) *clock {
+	return &clock{
+		span: spanOf(w.From, w.To, path, f), zone: zoneOf(w.Zone, path+".zone", f), days: daysOf(w.Days, path+".days", f),
 	}
-	if w.Zone != "" {
-		// Local would depend on the machine.
-		zone, err := time.LoadLocation(w.Zone)
-		if err != nil || w.Zone == "Local" {
-			check.Add(path+".zone", "%q is not an IANA time zone such as Europe/Berlin", w.Zone)
-		} else {
-			c.zone = zone
-		}
-	}
-	for i, name := range w.Days {
-		d, ok := weekdayOf(name)
-		if !ok {
-			check.Add(fmt.Sprintf("%s.days[%d]", path, i), "%q is not one of MON, TUE, WED, THU, FRI, SAT, SUN", name)
-			continue
-		}
-		c.days[d] = true
-	}
-	if len(w.Days) == 0 {
-		c.days = [7]bool{true, true, true, true, true, true, true}
-	}
-	return c
 }
 
-func secondsOf(s string, missing int, path string, check *fault.Check) int {
+func secondsOf(s string, missing int, path string, f *findings) int {
 	if s == "" {
 		return missing
 	}
@@ -89,24 +64,26 @@ func secondsOf(s string, missing int, path string, check *fault.Check) int {
 			return t.Hour()*3600 + t.Minute()*60 + t.Second()
 		}
 	}
-	check.Add(path, "%q is not a time of day such as 09:00", s)
+	f.fail(CodeBadTime, path, "%q is not a time of day such as 09:00", s)
 	return missing
 }
 
-// holds reports whether t lies in the window.
+// holds reports whether the clock on the wall of the zone shows a time of the
+// window at t: where clocks are set back, an hour of it counts twice, and where
+// they are set forward, what they skip never comes.
 func (c *clock) holds(t time.Time) bool {
 	t = t.In(c.zone)
 	second := t.Hour()*3600 + t.Minute()*60 + t.Second()
 	day := t.Weekday()
-	if c.from < c.to {
-		return c.days[day] && second >= c.from && second < c.to
-	}
-	yesterday := (day + 6) % 7
-	return c.days[day] && second >= c.from || c.days[yesterday] && second < c.to
+	return c.days[day] && second >= c.from && second < c.to ||
+		c.days[(day+6)%7] && second+daySeconds < c.to
 }
 
 // String spells the window for traces.
 func (w *Window) String() string {
+	if w.Calendar != "" {
+		return "calendar " + w.Calendar
+	}
 	parts := []string{}
 	if len(w.Days) > 0 {
 		parts = append(parts, strings.Join(w.Days, ","))

@@ -1,0 +1,116 @@
+package policy
+
+import (
+	"strings"
+
+	"cel.dev/cel-go/common/ast"
+)
+
+// everyAttribute is the name of the map of all attributes.
+const everyAttribute = "attributes"
+
+// freeNames lists the variables of an expression: identifiers that no macro
+// binds, with the fields selected from them, each once and in order.
+func freeNames(e ast.Expr) []string {
+	w := nameWalk{bound: map[string]int{}, seen: map[string]bool{}}
+	w.walk(e)
+	return w.names
+}
+
+type nameWalk struct {
+	bound map[string]int
+	seen  map[string]bool
+	names []string
+}
+
+func (w *nameWalk) add(name string) {
+	if !w.seen[name] && !isTypeName(name) {
+		w.seen[name] = true
+		w.names = append(w.names, name)
+	}
+}
+
+// chain spells a.b.c, or returns false when e is not such a chain of a free name.
+func (w *nameWalk) chain(e ast.Expr) (string, bool) {
+	switch e.Kind() {
+	case ast.IdentKind:
+		name := e.AsIdent()
+		return name, w.bound[name] == 0 && name != everyAttribute
+	case ast.SelectKind:
+		sel := e.AsSelect()
+		if sel.IsTestOnly() {
+			return "", false
+		}
+		prefix, ok := w.chain(sel.Operand())
+		return prefix + "." + sel.FieldName(), ok
+	default:
+		return "", false
+	}
+}
+
+// walk visits the whole expression. Macros such as exists are expanded by now, so
+// what they bind shows as comprehensions.
+func (w *nameWalk) walk(e ast.Expr) {
+	switch e.Kind() {
+	case ast.IdentKind:
+		if w.bound[e.AsIdent()] == 0 {
+			w.add(e.AsIdent())
+		}
+	case ast.SelectKind:
+		if name, ok := w.chain(e); ok {
+			w.add(name)
+			return
+		}
+		w.walk(e.AsSelect().Operand())
+	case ast.CallKind:
+		call := e.AsCall()
+		if call.IsMemberFunction() {
+			w.walk(call.Target())
+		}
+		for _, arg := range call.Args() {
+			w.walk(arg)
+		}
+	case ast.ListKind:
+		for _, element := range e.AsList().Elements() {
+			w.walk(element)
+		}
+	case ast.MapKind:
+		for _, entry := range e.AsMap().Entries() {
+			w.walk(entry.AsMapEntry().Key())
+			w.walk(entry.AsMapEntry().Value())
+		}
+	case ast.ComprehensionKind:
+		w.comprehension(e.AsComprehension())
+	case ast.StructKind:
+		for _, f := range e.AsStruct().Fields() {
+			w.walk(f.AsStructField().Value())
+		}
+	case ast.LiteralKind, ast.UnspecifiedExprKind:
+	}
+}
+
+// comprehension walks the range outside of the names that the macro binds, and
+// the rest inside.
+func (w *nameWalk) comprehension(c ast.ComprehensionExpr) {
+	w.walk(c.IterRange())
+	w.walk(c.AccuInit())
+	bound := []string{c.IterVar(), c.IterVar2(), c.AccuVar()}
+	for _, name := range bound {
+		w.bound[name]++
+	}
+	w.walk(c.LoopCondition())
+	w.walk(c.LoopStep())
+	w.walk(c.Result())
+	for _, name := range bound {
+		w.bound[name]--
+	}
+}
+
+// isTypeName lists the names that CEL itself gives a meaning.
+func isTypeName(name string) bool {
+	switch name {
+	case "bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type":
+		return true
+	}
+	return strings.HasPrefix(name, "google.protobuf.")
+}

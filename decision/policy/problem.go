@@ -1,0 +1,126 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/usherhq/usher/internal/fault"
+)
+
+// Severity tells what keeps a policy from being stored from what is doubtful.
+type Severity string
+
+// The severities.
+const (
+	Error   Severity = "ERROR"
+	Warning Severity = "WARNING"
+)
+
+// Problem is one thing wrong or doubtful about a policy. Path is the place in its
+// document, such as when.all[0].operator; Code is one of the Code constants.
+type Problem struct {
+	Severity    Severity `json:"severity"`
+	Policy      string   `json:"policy,omitempty"`
+	Path        string   `json:"path,omitempty"`
+	Code        string   `json:"code"`
+	Description string   `json:"description"`
+}
+
+// Codes of problems. They are stable: programs may act on them.
+const (
+	CodeInvalid          = "INVALID"           // wrong shape, or a value that cannot be
+	CodeMissing          = "MISSING"           // something required is not there
+	CodeUnknownField     = "UNKNOWN_FIELD"     // a field that the language does not have
+	CodeDuplicateKey     = "DUPLICATE_KEY"     // a key stands twice in one object
+	CodeDuplicatePolicy  = "DUPLICATE_POLICY"  // two policies have one id
+	CodeLimit            = "LIMIT"             // too long, too many, too deep
+	CodeUnknownOperator  = "UNKNOWN_OPERATOR"  // no such operator
+	CodeTypeMismatch     = "TYPE_MISMATCH"     // operator, value and attribute do not fit
+	CodeUnknownAttribute = "UNKNOWN_ATTRIBUTE" // nobody provides the attribute
+	CodeUnknownCalendar  = "UNKNOWN_CALENDAR"  // no such calendar
+	CodeBadZone          = "BAD_ZONE"          // no IANA time zone
+	CodeBadTime          = "BAD_TIME"          // no time, date or duration
+	CodeBadPattern       = "BAD_PATTERN"       // no RE2 expression
+	CodeBadExpression    = "BAD_EXPRESSION"    // CEL does not take it
+	CodeTooCostly        = "TOO_COSTLY"        // CEL could cost more than one evaluation may
+	CodeBadAction        = "BAD_ACTION"        // an action without what its type needs
+	CodeUnknownAction    = "UNKNOWN_ACTION"    // an action type that Usher does not know
+	CodeUnknownSkill     = "UNKNOWN_SKILL"     // no such skill
+	CodeUnknownAgent     = "UNKNOWN_AGENT"     // no such agent
+	CodeUnknownBot       = "UNKNOWN_BOT"       // no such bot
+	CodeLoop             = "LOOP"              // goes back to the routing bot's own skill
+	CodeShadowed         = "SHADOWED"          // an earlier policy matches whenever it does
+	CodeUnreachable      = "UNREACHABLE"       // never asked
+	CodeExpiryTooShort   = "EXPIRY_TOO_SHORT"  // a step hardly lives
+	CodeDefaultPolicy    = "DEFAULT_POLICY"    // the default policy has what it must not have
+)
+
+// DocumentError is what [Parse] refuses a document with: the problems with their
+// codes, and the Invalid *fault.Error that names the same faults.
+type DocumentError struct {
+	Problems []Problem
+	fault    error
+}
+
+// Error lists every fault with its path.
+func (e *DocumentError) Error() string { return e.fault.Error() }
+
+// Unwrap returns the *fault.Error.
+func (e *DocumentError) Unwrap() error { return e.fault }
+
+// ProblemsOf returns the problems that an error of [Parse] holds; any other error
+// is one problem of its own. nil gives none.
+func ProblemsOf(err error) []Problem {
+	if err == nil {
+		return nil
+	}
+	if d, ok := errors.AsType[*DocumentError](err); ok {
+		return d.Problems
+	}
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok || len(f.Violations) == 0 {
+		return []Problem{{Severity: Error, Code: CodeInvalid, Description: err.Error()}}
+	}
+	out := make([]Problem, len(f.Violations))
+	for i, v := range f.Violations {
+		out[i] = Problem{Severity: Error, Path: v.Field, Code: CodeInvalid, Description: v.Description}
+	}
+	return out
+}
+
+// findings gathers the problems of one policy.
+type findings struct {
+	list   []Problem
+	errors int
+}
+
+// Add records an error of no particular kind.
+func (f *findings) Add(path, format string, args ...any) { f.fail(CodeInvalid, path, format, args...) }
+
+// fail records an error.
+func (f *findings) fail(code, path, format string, args ...any) {
+	f.errors++
+	f.list = append(f.list, Problem{Severity: Error, Path: path, Code: code, Description: fmt.Sprintf(format, args...)})
+}
+
+// warn records a doubt.
+func (f *findings) warn(code, path, format string, args ...any) {
+	f.list = append(f.list, Problem{Severity: Warning, Path: path, Code: code, Description: fmt.Sprintf(format, args...)})
+}
+
+// Err returns nil without errors, else one that names them all.
+func (f *findings) Err(message string) error {
+	if f.errors == 0 {
+		return nil
+	}
+	var check fault.Check
+	out := &DocumentError{}
+	for _, p := range f.list {
+		if p.Severity == Error {
+			check.Add(p.Path, "%s", p.Description)
+			out.Problems = append(out.Problems, p)
+		}
+	}
+	out.fault = check.Err(message)
+	return out
+}
