@@ -4,8 +4,9 @@
 // snapshots, so all of them agree without talking to each other.
 //
 // A change names the revision it is based on. Of two changes with the same base
-// the first in log order wins, and the writer of the second is told. Nothing is
-// ever overwritten: the log is the history, the audit trail and the way back.
+// the first in log order wins, and the writer of the second is told. A change of
+// several resources counts whole or not at all. Nothing is ever overwritten: the
+// log is the history, the audit trail and the way back.
 package configlog
 
 import (
@@ -17,12 +18,19 @@ import (
 
 // Kinds of resources.
 const (
-	KindAccount   = "account"   // name: the account's id
-	KindPolicy    = "policy"    // name: the policy's id
-	KindObjective = "objective" // name: "default" and others; value: event.Objective
-	KindMode      = "mode"      // name: the scope
-	KindToken     = "token"     // name: the token's id; account: "" (the installation)
-	KindModel     = "model"     // name: "champion"
+	KindAccount   = "account"     // name: the account's id
+	KindPolicy    = "policy"      // name: the policy's id
+	KindObjective = "objective"   // name: "default" and others; value: event.Objective
+	KindMode      = "mode"        // name: the scope
+	KindToken     = "token"       // name: the token's id; account: "" (the installation)
+	KindModel     = "model"       // name: "champion"
+	KindAttribute = "attribute"   // name: as policies write it
+	KindFunction  = "function"    // name: the function's id
+	KindCalendar  = "calendar"    // name: the calendar's id
+	KindSkill     = "skill"       // name: the skill's id
+	KindAgent     = "agent"       // name: the agent's id
+	KindBot       = "bot"         // name: the bot's id
+	KindDraft     = "policydraft" // name: the draft's id; a list of policies in the making
 )
 
 // Log is an ordered, durable sequence of config changes with offsets from 0 on.
@@ -49,4 +57,12 @@ type Resource struct {
 	Value               []byte
 	Author, Reason      string
 	Time                time.Time
+}
+
+// Version is one entry of a kind's history: a resource as a change left it, or,
+// when Deleted, the end of one; then Value is nil. Several with one Revision are
+// parts of one change.
+type Version struct {
+	Resource
+	Deleted bool
 }
