@@ -162,11 +162,7 @@ func newShelf(b *pipeline.Block, now time.Time) *shelf {
 		}
 	}
 	for i := range b.Config {
-		e := &b.Config[i]
-		c := withoutSecrets(e.Value)
-		if s.sound(e.Offset, e.Time, c.Account, c, timeFault("time", c.Time)) {
-			s.config = append(s.config, configRow{s.place(identify(c.Account, c.Kind, c.ID), e.Offset, e.Time), c})
-		}
+		s.addConfig(&b.Config[i])
 	}
 	for i := range b.Dead {
 		s.addDead(&b.Dead[i])
@@ -174,24 +170,63 @@ func newShelf(b *pipeline.Block, now time.Time) *shelf {
 	return s
 }
 
-// withoutSecrets leaves out of a token's document what it is checked by: everybody
-// who may read the tables would read it. A document that cannot be read is left
-// out whole; the log has it.
+func (s *shelf) addConfig(e *pipeline.Stored[event.ConfigChange]) {
+	c := withoutSecrets(e.Value)
+	if !s.sound(e.Offset, e.Time, c.Account, c, timeFault("time", c.Time)) {
+		return
+	}
+	for _, one := range changesOf(c) {
+		s.config = append(s.config, configRow{s.place(identify(one.Account, one.Kind, one.ID), e.Offset, e.Time), one})
+	}
+}
+
+// changesOf takes a change of several resources apart: the table has a row for
+// each, with the place of the part after the change's id. Guards change nothing.
+func changesOf(c *event.ConfigChange) []*event.ConfigChange {
+	if len(c.Parts) == 0 {
+		return []*event.ConfigChange{c}
+	}
+	out := make([]*event.ConfigChange, 0, len(c.Parts))
+	for i, p := range c.Parts {
+		if p.IsGuard() {
+			continue
+		}
+		one := *c
+		one.Parts, one.ID = nil, fmt.Sprintf("%s/%d", c.ID, i)
+		one.Kind, one.Name, one.Base, one.Value, one.Deleted = p.Kind, p.Name, p.Base, p.Value, p.Deleted
+		out = append(out, &one)
+	}
+	return out
+}
+
+// withoutSecrets leaves out of tokens' documents what they are checked by:
+// everybody who may read the tables would read it.
 func withoutSecrets(c *event.ConfigChange) *event.ConfigChange {
-	if c.Kind != configlog.KindToken || len(c.Value) == 0 {
-		return c
-	}
 	open := *c
-	open.Value = nil
-	var document map[string]json.RawMessage
-	if json.Unmarshal(c.Value, &document) != nil {
-		return &open
-	}
-	maps.DeleteFunc(document, func(name string, _ json.RawMessage) bool { return strings.EqualFold(name, "hash") })
-	if text, err := json.Marshal(document); err == nil {
-		open.Value = text
+	open.Value = openValue(c.Kind, c.Value)
+	open.Parts = slices.Clone(c.Parts)
+	for i := range open.Parts {
+		open.Parts[i].Value = openValue(open.Parts[i].Kind, open.Parts[i].Value)
 	}
 	return &open
+}
+
+// openValue is the part of a document that everybody may read. A token's that
+// cannot be read itself is left out whole; the log has it.
+func openValue(kind string, value []byte) []byte {
+	if kind != configlog.KindToken || len(value) == 0 {
+		return value
+	}
+	var document map[string]json.RawMessage
+	if json.Unmarshal(value, &document) != nil {
+		return nil
+	}
+	maps.DeleteFunc(document, func(name string, _ json.RawMessage) bool { return strings.EqualFold(name, "hash") })
+	text, err := json.Marshal(document)
+	if err != nil {
+		return nil
+	}
+	return text
 }
 
 func (s *shelf) addDecision(e *pipeline.Stored[event.Decision]) {

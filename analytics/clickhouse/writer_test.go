@@ -165,6 +165,28 @@ func TestTokensAreStoredWithoutTheirHash(t *testing.T) {
 	}
 }
 
+// TestPartsOfAChangeAreRows: a change of several resources is a row for each, once
+// however often it is stored.
+func TestPartsOfAChangeAreRows(t *testing.T) {
+	db := open(t)
+	w := NewWriter(db, nil, nil)
+	b := &pipeline.Block{Topic: "t", Config: []pipeline.Stored[event.ConfigChange]{storedAt(0, &event.ConfigChange{
+		ID: "c", Account: "acme", Author: "ann", Time: epoch,
+		Parts: []event.ConfigPart{
+			{Kind: "policy", Base: 7},
+			{Kind: "policy", Name: "a", Base: 3, Value: []byte(`{}`)},
+			{Kind: "policy", Name: "b", Base: 4, Deleted: true},
+			{Kind: "token", Name: "t", Value: []byte(`{"hash":"s3cret"}`)},
+		},
+	})}}
+	write(t, w, b)
+	write(t, w, b)
+	got := scalar[string](t, db, "SELECT toString(groupArray((kind, name, change_id, base, value, deleted))) FROM (SELECT * FROM config_log ORDER BY change_id)")
+	if want := `[('policy','a','c/1',3,'{}',false),('policy','b','c/2',4,'',true),('token','t','c/3',0,'{}',false)]`; got != want {
+		t.Errorf("stored are %s, want %s", got, want)
+	}
+}
+
 func identityOf(table string) string {
 	return map[string]string{
 		"decisions": decisionTable("").identity, "outcomes": outcomeTable("").identity, "skill_states": skillTable("").identity,

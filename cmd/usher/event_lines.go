@@ -162,8 +162,17 @@ func readableChange(m *event.Message) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
+	type part struct {
+		event.ConfigPart
+		Value json.RawMessage `json:"value,omitempty"`
+	}
+	var parts []part
+	for _, p := range c.Parts {
+		parts = append(parts, part{p, p.Value})
+	}
 	return json.Marshal(struct {
 		*event.ConfigChange
 		Value json.RawMessage `json:"value,omitempty"`
-	}{c, c.Value})
+		Parts []part          `json:"parts,omitempty"`
+	}{c, c.Value, parts})
 }

@@ -78,6 +78,17 @@ func TestShowOpensConfigChanges(t *testing.T) {
 	if !strings.Contains(out.String(), `"value":{"rank":1}`) || !strings.Contains(out.String(), `"author":"ann"`) {
 		t.Errorf("shown as %s", out.String())
 	}
+	out.Reset()
+	m, err = event.EncodeConfig(&event.ConfigChange{
+		ID: "2", Account: "a", Author: "ann", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Parts: []event.ConfigPart{{Kind: "policy", Name: "p", Value: []byte(`{"rank":2}`)}},
+	}, event.JSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := show(&out, &m); err != nil || !strings.Contains(out.String(), `"name":"p","base":0,"value":{"rank":2}`) {
+		t.Errorf("shown as %s, %v", out.String(), err)
+	}
 }
 
 func TestEventFilter(t *testing.T) {

@@ -23,6 +23,9 @@ type kindKey struct{ account, kind string }
 type kindState struct {
 	revision  int64
 	resources map[string]Resource
+	// history only grows. Snapshots share its memory: each sees as much as its own
+	// length says, and only the newest one is appended to.
+	history []Version
 }
 
 func newState() *State { return &State{kinds: map[kindKey]kindState{}} }
@@ -65,49 +68,102 @@ func (st *State) KindRevision(account, kind string) int64 {
 	return st.kinds[kindKey{account, kind}].revision
 }
 
+// History lists all versions that the account's resources of a kind ever had,
+// oldest first. The slice is shared: it must not be changed. Of drafts there is
+// none: each holds a whole list, and only what they became matters.
+func (st *State) History(account, kind string) []Version {
+	h := st.kinds[kindKey{account, kind}].history
+	return h[:len(h):len(h)]
+}
+
+func keepsHistory(kind string) bool { return kind != KindDraft }
+
+// partsOf returns the resources that a change touches.
+func partsOf(c *event.ConfigChange) []event.ConfigPart {
+	if len(c.Parts) > 0 {
+		return c.Parts
+	}
+	return []event.ConfigPart{{Kind: c.Kind, Name: c.Name, Base: c.Base, Value: c.Value, Deleted: c.Deleted}}
+}
+
 // with returns the state after the change, or the reason why the change does not
-// count. Without inPlace st is left as it was; the copy is of one kind of one
-// account, so a change costs what that list costs, not what the state costs.
+// count; of a change of several resources either all parts count or none. Without
+// inPlace st is left as it was; the copy is of the kinds that change in one
+// account, so a change costs what those lists cost, not what the state costs. The
+// resource is the first that changed.
 func (st *State) with(offset int64, c *event.ConfigChange, inPlace bool) (*State, Resource, error) {
 	if err := st.judge(c); err != nil {
 		return st, Resource{}, err
 	}
-	key, next := kindKey{c.Account, c.Kind}, st
+	next := st
 	if !inPlace {
 		next = &State{revision: st.revision, kinds: maps.Clone(st.kinds)}
 	}
-	k := next.kinds[key]
-	if !inPlace || k.resources == nil {
-		k.resources = maps.Clone(k.resources)
-		if k.resources == nil {
-			k.resources = map[string]Resource{}
+	var first Resource
+	copied := map[string]bool{}
+	for _, p := range partsOf(c) {
+		if p.IsGuard() {
+			continue
+		}
+		key := kindKey{c.Account, p.Kind}
+		k := next.kinds[key]
+		if k.resources == nil || !inPlace && !copied[p.Kind] {
+			if k.resources = maps.Clone(k.resources); k.resources == nil {
+				k.resources = map[string]Resource{}
+			}
+			copied[p.Kind] = true
+		}
+		r := Resource{
+			Account: c.Account, Kind: p.Kind, Name: p.Name, Revision: offset + 1,
+			Value: p.Value, Author: c.Author, Reason: c.Reason, Time: c.Time,
+		}
+		k.put(r, p.Deleted)
+		next.kinds[key] = k
+		if first.Revision == 0 {
+			first = r
 		}
 	}
-	k.revision = offset + 1
-	r := Resource{
-		Account: c.Account, Kind: c.Kind, Name: c.Name, Revision: offset + 1,
-		Value: c.Value, Author: c.Author, Reason: c.Reason, Time: c.Time,
-	}
-	if c.Deleted {
-		delete(k.resources, c.Name)
+	return next, first, nil
+}
+
+func (k *kindState) put(r Resource, deleted bool) {
+	k.revision = r.Revision
+	if deleted {
+		delete(k.resources, r.Name)
 	} else {
-		k.resources[c.Name] = r
+		k.resources[r.Name] = r
 	}
-	next.kinds[key] = k
-	return next, r, nil
+	if keepsHistory(r.Kind) {
+		k.history = append(k.history, Version{Resource: r, Deleted: deleted})
+	}
 }
 
 // judge is the one rule of the log: it must depend on nothing but the records
 // before, so that every replica comes to the same verdict.
 func (st *State) judge(c *event.ConfigChange) error {
-	current, exists := st.Get(c.Account, c.Kind, c.Name)
+	for _, p := range partsOf(c) {
+		if err := st.judgePart(c.Account, &p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (st *State) judgePart(account string, p *event.ConfigPart) error {
+	if p.IsGuard() {
+		if now := st.KindRevision(account, p.Kind); now != p.Base {
+			return withEtag(fault.New(fault.Conflict, "ABORTED", "the list of kind %s was changed meanwhile: read it again and retry", p.Kind), now)
+		}
+		return nil
+	}
+	current, exists := st.Get(account, p.Kind, p.Name)
 	switch {
-	case exists && c.Base == 0 && !c.Deleted:
-		return withEtag(fault.New(fault.Exists, "ALREADY_EXISTS", "%s %q exists already", c.Kind, c.Name), current.Revision)
-	case !exists && (c.Base != 0 || c.Deleted):
-		return fault.New(fault.NotFound, "NOT_FOUND", "%s %q does not exist", c.Kind, c.Name)
-	case exists && c.Base != current.Revision:
-		return withEtag(fault.New(fault.Conflict, "ABORTED", "%s %q was changed meanwhile: read it again and retry", c.Kind, c.Name), current.Revision)
+	case exists && p.Base == 0 && !p.Deleted:
+		return withEtag(fault.New(fault.Exists, "ALREADY_EXISTS", "%s %q exists already", p.Kind, p.Name), current.Revision)
+	case !exists && (p.Base != 0 || p.Deleted):
+		return fault.New(fault.NotFound, "NOT_FOUND", "%s %q does not exist", p.Kind, p.Name)
+	case exists && p.Base != current.Revision:
+		return withEtag(fault.New(fault.Conflict, "ABORTED", "%s %q was changed meanwhile: read it again and retry", p.Kind, p.Name), current.Revision)
 	default:
 		return nil
 	}

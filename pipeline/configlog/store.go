@@ -128,13 +128,19 @@ func (s *Store) Changed() <-chan struct{} {
 	return s.changed
 }
 
+// MaxRecord is how large a record may be that Write appends, in bytes of its JSON:
+// below the 16 MiB that the topic takes, with room for the envelope.
+const MaxRecord = 15 << 20
+
 // Write appends the change and waits until this store has folded it: the state
 // read afterwards holds it. Empty ID and Time are filled in. Errors: Invalid for
-// a malformed change, Exists when Base is 0 and the resource exists, NotFound
-// when it does not and should, Conflict (reason ABORTED, the current revision as
-// metadata etag) when Base is stale, Unavailable when the log did not take or
-// return it in time; then the change may still come to count. It returns the
-// resource as written; for a deletion only names and revision are meaningful.
+// a malformed change, and with reason RECORD_TOO_LARGE for one over [MaxRecord],
+// Exists when Base is 0 and the resource exists, NotFound when it does not and
+// should, Conflict (reason ABORTED, the current revision as metadata etag) when
+// Base is stale, Unavailable when the log did not take or return it in time; then
+// the change may still come to count. It returns the resource as written, of a
+// change in parts the first; for a deletion only names and revision are
+// meaningful.
 func (s *Store) Write(ctx context.Context, c event.ConfigChange) (Resource, error) {
 	if c.ID == "" {
 		c.ID = s.newID()
@@ -148,9 +154,16 @@ func (s *Store) Write(ctx context.Context, c event.ConfigChange) (Resource, erro
 	if err := s.hopeless(&c); err != nil {
 		return Resource{}, err
 	}
+	if n := recordSize(&c); n > MaxRecord {
+		return Resource{}, fault.New(fault.Invalid, "RECORD_TOO_LARGE",
+			"the change has some %d bytes in %d resources; one record of the config log takes %d: change less at once", n, len(partsOf(&c)), MaxRecord)
+	}
 	mine := s.expect(c.ID)
 	defer s.forget(c.ID)
-	if err := s.log.Append(ctx, &c); err != nil {
+	switch err := s.log.Append(ctx, &c); {
+	case fault.KindOf(err) == fault.Invalid:
+		return Resource{}, err // this log takes less than others: trying again cannot help
+	case err != nil:
 		return Resource{}, unavailable("append to the config log", err)
 	}
 	select {
@@ -166,11 +179,28 @@ func (s *Store) Write(ctx context.Context, c event.ConfigChange) (Resource, erro
 // we are behind, and the log must judge.
 func (s *Store) hopeless(c *event.ConfigChange) error {
 	st := s.State()
-	current, exists := st.Get(c.Account, c.Kind, c.Name)
-	if exists && c.Base < current.Revision {
-		return st.judge(c)
+	for _, p := range partsOf(c) {
+		behind := p.Base < st.KindRevision(c.Account, p.Kind)
+		if !p.IsGuard() {
+			current, exists := st.Get(c.Account, p.Kind, p.Name)
+			behind = exists && p.Base < current.Revision
+		}
+		if behind {
+			return st.judgePart(c.Account, &p)
+		}
 	}
 	return nil
+}
+
+// recordSize estimates the JSON of a record from above: values travel as base64,
+// names and reasons may have every byte escaped.
+func recordSize(c *event.ConfigChange) int {
+	const fields, escaped = 256, 6
+	n := fields + escaped*(len(c.Account)+len(c.Author)+len(c.Reason)+len(c.ID))
+	for _, p := range partsOf(c) {
+		n += fields/2 + escaped*(len(p.Kind)+len(p.Name)) + (len(p.Value)+2)/3*4
+	}
+	return n
 }
 
 func (s *Store) expect(id string) <-chan verdict {
@@ -250,7 +280,7 @@ func (f *fold) judge(offset int64, c *event.ConfigChange) (verdict, bool) {
 	}
 	state, resource, err := f.state.with(offset, c, !f.live)
 	if err != nil {
-		lg.Info("config change lost against an earlier one", "kind", c.Kind, "name", c.Name, "error", err)
+		lg.Info("config change lost against an earlier one", "kind", c.Kind, "name", c.Name, "parts", len(c.Parts), "error", err)
 		return verdict{err: err}, false
 	}
 	state.revision = offset + 1

@@ -120,8 +120,8 @@ func open(m *Message, want string) (opened, error) {
 	switch {
 	case len(m.Value) == 0:
 		return env, &DecodeError{Reason: ReasonEmpty, Detail: "the message has no payload"}
-	case len(m.Value) > maxPayloadBytes:
-		return env, &DecodeError{Reason: ReasonTooLarge, Detail: fmt.Sprintf("payload has %d bytes, at most %d are read", len(m.Value), maxPayloadBytes)}
+	case len(m.Value) > maxPayload(want):
+		return env, &DecodeError{Reason: ReasonTooLarge, Detail: fmt.Sprintf("payload has %d bytes, at most %d are read", len(m.Value), maxPayload(want))}
 	}
 	header, _ := m.header(ContentTypeHeader)
 	media := mediaType(header)
@@ -140,6 +140,15 @@ func open(m *Message, want string) (opened, error) {
 		return env, &DecodeError{Reason: ReasonType, Field: "type", Detail: fmt.Sprintf("is %q, this topic holds %q", v, want)}
 	}
 	return env, env.format(media)
+}
+
+// maxPayload is how large a payload of a type is read. One config change may hold
+// an account's whole list of policies, and it is the only copy.
+func maxPayload(kind string) int {
+	if kind == TypeConfig {
+		return maxConfigBytes
+	}
+	return maxPayloadBytes
 }
 
 func (e *opened) openStructured() error {

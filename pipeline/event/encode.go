@@ -31,10 +31,14 @@ func EncodeSkill(s *SkillState, f Format) (Message, error) {
 }
 
 // EncodeConfig makes the message of a config change for [TopicConfig], keyed by
-// the resource.
+// the resource, or by the account when it is about several.
 func EncodeConfig(c *ConfigChange, f Format) (Message, error) {
 	env := envelope{topic: TopicConfig, id: c.ID, source: sourceConfig, kind: TypeConfig, account: c.Account, at: c.Time}
-	return env.message(c.Account+"/"+c.Kind+"/"+c.Name, f, c, func() (proto.Message, error) { return ConfigToProto(c), nil })
+	key := c.Account + "/" + c.Kind + "/" + c.Name
+	if len(c.Parts) > 0 {
+		key = c.Account
+	}
+	return env.message(key, f, c, func() (proto.Message, error) { return ConfigToProto(c), nil })
 }
 
 // envelope holds the CloudEvents attributes of one message.

@@ -237,7 +237,7 @@ type Outcome struct {
 type ConfigChange struct {
 	ID      string    `json:"id"`
 	Account string    `json:"account"`
-	Kind    string    `json:"kind"` // policies, objective, mode, token, model, account
+	Kind    string    `json:"kind"` // policy, objective, mode, token, model, account and so on
 	Name    string    `json:"name"`
 	Base    int64     `json:"base"`
 	Value   []byte    `json:"value,omitempty"` // JSON
@@ -250,14 +250,19 @@ type ConfigChange struct {
 	Parts []ConfigPart `json:"parts,omitempty"`
 }
 
-// ConfigPart is one resource's share of a change.
+// ConfigPart is one resource's share of a change. One without a name is a guard:
+// it changes nothing, and the whole change counts only while Base is the revision
+// of the last change among the account's resources of the kind, 0 for none yet.
 type ConfigPart struct {
 	Kind    string `json:"kind"`
-	Name    string `json:"name"`
+	Name    string `json:"name,omitempty"`
 	Base    int64  `json:"base"`
 	Value   []byte `json:"value,omitempty"` // JSON
 	Deleted bool   `json:"deleted,omitempty"`
 }
+
+// IsGuard reports whether the part only guards the others.
+func (p *ConfigPart) IsGuard() bool { return p.Name == "" }
 
 // DeadLetter is an event that could not be understood, with where it stood when
 // that was first found and why. Replaying it writes Key, Value and Headers back to

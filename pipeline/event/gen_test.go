@@ -1,6 +1,7 @@
 package event
 
 import (
+	"fmt"
 	"time"
 
 	"pgregory.net/rapid"
@@ -190,7 +191,27 @@ func genConfig() *rapid.Generator[*ConfigChange] {
 		if !c.Deleted {
 			c.Value = []byte(`{"rank":1}`)
 		}
+		for i := range rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(t, "parts") {
+			c.Kind, c.Name, c.Base, c.Value, c.Deleted = "", "", 0, nil, false
+			c.Parts = append(c.Parts, genConfigPart(i).Draw(t, "part"))
+		}
 		return c
+	})
+}
+
+// genConfigPart makes a part whose name no other one has.
+func genConfigPart(i int) *rapid.Generator[ConfigPart] {
+	return rapid.Custom(func(t *rapid.T) ConfigPart {
+		p := ConfigPart{Kind: "policy", Base: rapid.Int64Min(0).Draw(t, "base")}
+		switch rapid.IntRange(0, min(i+1, 2)).Draw(t, "form") {
+		case 0:
+			p.Name, p.Value = fmt.Sprintf("p%d", i), []byte(`{"rank":1}`)
+		case 1:
+			p.Name, p.Base, p.Deleted = fmt.Sprintf("p%d", i), max(p.Base, 1), true
+		default:
+			p.Kind = fmt.Sprintf("kind%d", i)
+		}
+		return p
 	})
 }
 

@@ -71,36 +71,6 @@ func readSkill(d *jx.Decoder, s *Skill) error {
 	})
 }
 
-func readConfigChange(d *jx.Decoder, c *ConfigChange) error {
-	return object(d, func(d *jx.Decoder, key []byte) (err error) {
-		switch string(key) {
-		case "id":
-			return readString(d, &c.ID)
-		case "account":
-			return readString(d, &c.Account)
-		case "kind":
-			return readString(d, &c.Kind)
-		case "name":
-			return readString(d, &c.Name)
-		case "base":
-			return readInt64(d, &c.Base)
-		case "value":
-			c.Value, err = d.Base64()
-			return err
-		case "deleted":
-			return readBool(d, &c.Deleted)
-		case "author":
-			return readString(d, &c.Author)
-		case "reason":
-			return readString(d, &c.Reason)
-		case "time":
-			return readTime(d, &c.Time)
-		default:
-			return d.Skip()
-		}
-	})
-}
-
 func readDecision(d *jx.Decoder, v *Decision) error {
 	return object(d, func(d *jx.Decoder, key []byte) error {
 		if s := v.textField(key); s != nil {

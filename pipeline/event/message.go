@@ -66,6 +66,7 @@ const (
 	sourceDecision      = "usher/decision"
 	sourceConfig        = "usher/config"
 	maxPayloadBytes     = 4 << 20
+	maxConfigBytes      = 16 << 20
 	errStructuredFormat = "a structured event"
 )
 

@@ -99,22 +99,6 @@ func SkillFromProto(m *usherv1.SkillStateEvent) *SkillState {
 	return &SkillState{ID: m.GetId(), Source: m.GetSource(), Account: m.GetAccount(), Skill: m.GetSkill(), State: liveFromProto(m.GetState())}
 }
 
-// ConfigToProto translates a config change to its message.
-func ConfigToProto(c *ConfigChange) *usherv1.ConfigChangeEvent {
-	return &usherv1.ConfigChangeEvent{
-		Id: c.ID, Account: c.Account, Kind: c.Kind, Name: c.Name, Base: c.Base, Value: c.Value, Deleted: c.Deleted,
-		Author: c.Author, Reason: c.Reason, Time: toTimestamp(c.Time),
-	}
-}
-
-// ConfigFromProto translates a message to a config change.
-func ConfigFromProto(m *usherv1.ConfigChangeEvent) *ConfigChange {
-	return &ConfigChange{
-		ID: m.GetId(), Account: m.GetAccount(), Kind: m.GetKind(), Name: m.GetName(), Base: m.GetBase(), Value: m.GetValue(),
-		Deleted: m.GetDeleted(), Author: m.GetAuthor(), Reason: m.GetReason(), Time: fromTimestamp(m.GetTime()),
-	}
-}
-
 // protoWriter translates nested values and keeps the first fault.
 type protoWriter struct{ err error }
 

@@ -1,7 +1,6 @@
 package event
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"time"
@@ -108,29 +107,6 @@ func (s *SkillState) Validate() error {
 		c.Add("state.queue_size", "must be between 0 and %d", math.MaxInt32)
 	}
 	return c.Err("skill report is invalid")
-}
-
-// Validate lists every rule the change breaks as one *fault.Error, nil when it
-// is sound. An empty account is the installation itself.
-func (c *ConfigChange) Validate() error {
-	var k check
-	k.id("id", c.ID)
-	k.optionalID("account", c.Account)
-	k.id("kind", c.Kind)
-	k.id("name", c.Name)
-	k.optionalID("author", c.Author)
-	k.text("reason", c.Reason)
-	k.time("time", c.Time)
-	if c.Base < 0 {
-		k.Add("base", "must not be negative")
-	}
-	switch {
-	case c.Deleted && len(c.Value) > 0:
-		k.Add("value", "must be empty in a deletion")
-	case !c.Deleted && !json.Valid(c.Value):
-		k.Add("value", "must be a JSON document")
-	}
-	return k.Err("config change is invalid")
 }
 
 // check adds the rules of events to a fault.Check.

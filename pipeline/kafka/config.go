@@ -53,7 +53,7 @@ func DefaultConfig() Config {
 		RequestTimeout: 10 * time.Second,
 		BatchTimeout:   5 * time.Millisecond,
 		MaxBatchBytes:  16 << 20,
-		MaxFetchBytes:  8 << 20,
+		MaxFetchBytes:  20 << 20, // Trap: a message over it stops its reader for good; topics take 16 MiB
 		QueueMessages:  1024,
 
 		Group:             "usher-ingest",

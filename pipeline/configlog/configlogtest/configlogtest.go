@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,12 +24,16 @@ const timeout = 60 * time.Second
 func TestLog(t *testing.T, open func(t *testing.T) configlog.Log) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, configlog.Log){
-		"offsets count from zero in order":      offsets,
-		"a late follower sees the same records": lateFollower,
-		"following stops with fn's error":       stopping,
-		"two writers with one base":             twoWriters,
-		"writers at once lose nothing":          counters,
-		"a store is ready only when folded":     readiness,
+		"offsets count from zero in order":       offsets,
+		"a late follower sees the same records":  lateFollower,
+		"following stops with fn's error":        stopping,
+		"two writers with one base":              twoWriters,
+		"writers at once lose nothing":           counters,
+		"a store is ready only when folded":      readiness,
+		"parts count together or not at all":     atomicParts,
+		"a guard sees every change of its kind":  guards,
+		"history is the same on every store":     history,
+		"large records pass, larger are refused": largeRecords,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -209,6 +214,138 @@ func readiness(t *testing.T, log configlog.Log) {
 	s := run(t, log)
 	if got := len(s.State().List("acme", configlog.KindMode)); got != n {
 		t.Errorf("a ready store holds %d of %d resources", got, n)
+	}
+}
+
+// changes makes one change of several modes: name, base and value each; an empty
+// value deletes, an empty name guards.
+func changes(id string, parts ...event.ConfigPart) event.ConfigChange {
+	c := Change(id, 0, "1")
+	c.Kind, c.Name, c.Value, c.Parts = "", "", nil, parts
+	for i := range c.Parts {
+		c.Parts[i].Kind = configlog.KindMode
+		c.Parts[i].Deleted = c.Parts[i].Name != "" && len(c.Parts[i].Value) == 0
+	}
+	return c
+}
+
+func atomicParts(t *testing.T, log configlog.Log) {
+	ctx := testContext(t)
+	a, b := run(t, log), run(t, log)
+	one := []byte("1")
+	made, err := a.Write(ctx, changes("first", event.ConfigPart{Name: "x", Value: one}, event.ConfigPart{Name: "y", Value: one}))
+	must(t, err)
+	if made.Name != "x" || made.Revision == 0 {
+		t.Errorf("the write returned %+v", made)
+	}
+	// One stale part, wherever it stands, keeps all of them from counting.
+	for name, c := range map[string]event.ConfigChange{
+		"stale":   changes("s", event.ConfigPart{Name: "z", Value: one}, event.ConfigPart{Name: "x", Base: made.Revision + 9, Value: one}),
+		"exists":  changes("e", event.ConfigPart{Name: "y", Value: one}, event.ConfigPart{Name: "z", Value: one}),
+		"missing": changes("m", event.ConfigPart{Name: "z", Value: one}, event.ConfigPart{Name: "w", Base: 3}),
+		"guarded": changes("g", event.ConfigPart{Name: "z", Value: one}, event.ConfigPart{Base: made.Revision + 9}),
+	} {
+		want := map[string]fault.Kind{"stale": fault.Conflict, "exists": fault.Exists, "missing": fault.NotFound, "guarded": fault.Conflict}[name]
+		if _, err := b.Write(ctx, c); fault.KindOf(err) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	last, err := b.Write(ctx, changes("last",
+		event.ConfigPart{Base: made.Revision}, event.ConfigPart{Name: "x", Base: made.Revision}, event.ConfigPart{Name: "z", Value: one}))
+	must(t, err)
+	for _, s := range []*configlog.Store{a, b} {
+		until(ctx, t, s, func(st *configlog.State) bool { return st.KindRevision("acme", configlog.KindMode) == last.Revision })
+		names := ""
+		for _, r := range s.State().List("acme", configlog.KindMode) {
+			names += fmt.Sprintf("%s@%d ", r.Name, r.Revision)
+		}
+		if want := fmt.Sprintf("y@%d z@%d ", made.Revision, last.Revision); names != want {
+			t.Errorf("resources %q, want %q", names, want)
+		}
+	}
+}
+
+// guards: of many writers that each replace what they saw of a whole kind exactly
+// one wins each round, although no two touch the same resource.
+func guards(t *testing.T, log configlog.Log) {
+	const writers = 6
+	ctx := testContext(t)
+	stores := []*configlog.Store{run(t, log), run(t, log)}
+	for round := range 4 {
+		seen := stores[0].State().KindRevision("acme", configlog.KindMode)
+		results := make(chan error, writers)
+		for w := range writers {
+			go func() {
+				_, err := stores[w%len(stores)].Write(ctx, changes(fmt.Sprintf("%d/%d", round, w),
+					event.ConfigPart{Base: seen}, event.ConfigPart{Name: fmt.Sprintf("r%d-%d", round, w), Value: []byte("1")}))
+				results <- err
+			}()
+		}
+		won := 0
+		for range writers {
+			if err := <-results; err == nil {
+				won++
+			} else if fault.KindOf(err) != fault.Conflict {
+				t.Error(err)
+			}
+		}
+		if now := len(stores[0].State().List("acme", configlog.KindMode)); won != 1 || now != round+1 {
+			t.Fatalf("round %d: %d won, %d resources", round, won, now)
+		}
+	}
+}
+
+func history(t *testing.T, log configlog.Log) {
+	ctx := testContext(t)
+	s := run(t, log)
+	created, err := s.Write(ctx, Change("a", 0, "1"))
+	must(t, err)
+	before := s.State().History("acme", configlog.KindMode)
+	both, err := s.Write(ctx, changes("both",
+		event.ConfigPart{Name: "a", Base: created.Revision, Value: []byte("2")}, event.ConfigPart{Name: "b", Value: []byte("1")}))
+	must(t, err)
+	if _, err := s.Write(ctx, changes("lost", event.ConfigPart{Name: "a", Base: created.Revision, Value: []byte("3")})); err == nil {
+		t.Error("a stale change counts")
+	}
+	_, err = s.Write(ctx, changes("end", event.ConfigPart{Name: "a", Base: both.Revision}))
+	must(t, err)
+	if len(before) != 1 || cap(before) != 1 {
+		t.Errorf("a snapshot's history went to %d of %d", len(before), cap(before))
+	}
+	want := ""
+	for i, st := range []*configlog.State{s.State(), run(t, log).State()} {
+		got := ""
+		for _, v := range st.History("acme", configlog.KindMode) {
+			got += fmt.Sprintf("%s@%d=%s %v by %s; ", v.Name, v.Revision-created.Revision, v.Value, v.Deleted, v.Author)
+		}
+		if i == 0 {
+			want = got
+		}
+		if got != want || got[:len("a@0=1 false by test; ")] != "a@0=1 false by test; " || len(st.History("acme", configlog.KindMode)) != 4 {
+			t.Errorf("history %q, want %q", got, want)
+		}
+	}
+}
+
+func largeRecords(t *testing.T, log configlog.Log) {
+	ctx := testContext(t)
+	s := run(t, log)
+	document := func(bytes int) []byte { return fmt.Appendf(nil, "%q", strings.Repeat("x", bytes)) }
+	// Just below the limit, once base64 has taken its third.
+	large := Change("m", 0, "1")
+	large.Value = document(configlog.MaxRecord/4*3 - 4096)
+	r, err := s.Write(ctx, large)
+	must(t, err)
+	if got, ok := s.State().Get("acme", configlog.KindMode, "m"); !ok || got.Revision != r.Revision {
+		t.Errorf("a large record came back as revision %d", got.Revision)
+	}
+	half := document(configlog.MaxRecord / 8 * 3)
+	_, err = s.Write(ctx, changes("larger", event.ConfigPart{Name: "x", Value: half}, event.ConfigPart{Name: "y", Value: half}))
+	if f, ok := errors.AsType[*fault.Error](err); !ok || f.Kind != fault.Invalid || f.Reason != "RECORD_TOO_LARGE" {
+		t.Errorf("a record over the limit gave %v", err)
+	}
+	if _, err := s.Write(ctx, Change("n", 0, "1")); err != nil {
+		t.Errorf("after a large record: %v", err)
 	}
 }
 
