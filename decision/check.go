@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/usherhq/usher/internal/fault"
@@ -21,6 +22,14 @@ func (r *Request) Validate() error {
 	c.id("session_id", "", r.SessionID)
 	c.id("channel", "", r.Channel)
 	c.id("intent", "", r.Intent)
+	c.id("policy", "", r.Policy)
+	c.value("user_message", "", r.UserMessage, 0)
+	if r.Waited < 0 || r.Waited > MaxWaited {
+		c.Add("waited", "is %v, must be 0 to %v", r.Waited, MaxWaited)
+	}
+	if r.Policies != nil && !r.DryRun {
+		c.Add("draft", "can be asked in a dry run only")
+	}
 	if r.MaxActions < 0 || r.MaxActions > MaxActions {
 		c.Add("max_actions", "is %d, must be 0 to %d", r.MaxActions, MaxActions)
 	}
@@ -136,7 +145,7 @@ func (c *checker) value(path, name string, v any, depth int) {
 	switch t := v.(type) {
 	case string:
 		if len(t) > maxString || !utf8.ValidString(t) {
-			c.Add(path+"."+name, "is over %d bytes or not UTF-8", maxString)
+			c.Add(strings.TrimSuffix(path+"."+name, "."), "is over %d bytes or not UTF-8", maxString)
 		}
 	case float64:
 		if math.IsNaN(t) || math.IsInf(t, 0) {

@@ -17,8 +17,8 @@ func (t *turn) score() {
 	t.mode = t.findMode()
 	t.d.Mode = string(t.mode.Kind)
 	t.d.Objective = t.mode.Objective
-	if t.rule != nil && t.rule.Objective() != "" {
-		t.d.Objective = t.rule.Objective()
+	if t.effect != nil && t.effect.Objective() != "" {
+		t.d.Objective = t.effect.Objective()
 	}
 	if t.d.Objective == "" {
 		t.d.Objective = "default"
@@ -56,10 +56,10 @@ func (t *turn) encode() {
 }
 
 func (t *turn) factor(i int) float64 {
-	if t.rule == nil {
+	if t.effect == nil {
 		return 1
 	}
-	return t.rule.Factor(t.d.Candidates[i].Key())
+	return t.effect.Factor(t.d.Candidates[i].Key())
 }
 
 func resize[T any](s []T, n int) []T {
@@ -94,6 +94,10 @@ func (t *turn) findMode() Mode {
 // done.
 func (t *turn) decide() {
 	t.modelOnly = t.bestByModel()
+	if t.shares != nil {
+		t.decideSplit()
+		return
+	}
 	if t.fixed != nil {
 		t.decideFixed()
 		return
@@ -128,6 +132,23 @@ func (t *turn) decideFixed() {
 		c.Eligible, c.Verdict, c.Probability = true, "", 1
 	}
 	t.policyOnly, t.chosen, t.d.Propensity = at, at, 1
+}
+
+// decideSplit gives each arm of a split its share. The mode has no say: a split is
+// the policy's own draw.
+func (t *turn) decideSplit() {
+	verdict := VerdictNotSelected + nameOf(t.rule)
+	for i := range t.d.Candidates {
+		c := &t.d.Candidates[i]
+		switch {
+		case t.shares[i] > 0:
+			c.Probability = min(t.shares[i], 1)
+		case c.Eligible:
+			c.Eligible, c.Verdict = false, verdict
+		}
+	}
+	at := t.find(t.fixed[0].Key())
+	t.policyOnly, t.chosen, t.d.Propensity = at, at, t.d.Candidates[at].Probability
 }
 
 // bestByModel returns the eligible candidate of the highest priority, the first
@@ -168,14 +189,17 @@ func (t *turn) bestByPolicy() int {
 // accountDefault finds the first action of a fixed default effect among the
 // eligible candidates.
 func (t *turn) accountDefault() int {
-	set := t.account.Default
-	if set == nil || t.byDefault {
+	if t.byDefault {
 		return -1
 	}
-	in := t.scratch.defaults.of(set)
-	in.Load(&t.facts)
-	r := set.Eval(in)
-	if r == nil || !r.IsFixed() {
+	// The slots hold the facts still; candidate.* has no part in a default.
+	r, in := t.set.Default(), t.in
+	if set := t.account.Default; r == nil && set != nil {
+		in = t.scratch.defaults.of(set)
+		in.Load(&t.facts)
+		r = set.Eval(in)
+	}
+	if r == nil || !r.IsFixed() || r.Match(in) == nil {
 		return -1
 	}
 	at := t.find(r.Fixed(in)[0].Key())

@@ -15,8 +15,8 @@ import (
 	"github.com/usherhq/usher/pipeline/event"
 )
 
-// Deps is what an engine works with. Skills and Metrics may be nil, everything
-// else must be there.
+// Deps is what an engine works with. What does not say otherwise must be there;
+// Skills and Metrics may be nil.
 type Deps struct {
 	Policies PolicySource
 	Models   ModelSource
@@ -25,6 +25,10 @@ type Deps struct {
 	Now      func() time.Time
 	NewID    func() string // of decisions, and of requests that bring none
 	Metrics  *Metrics
+	// Attributes finds what requests do not bring, and Seats who serves what; both
+	// may be nil.
+	Attributes AttributeSource
+	Seats      SeatSource
 	// Scores stands in for the model where it has the scores; nil in service.
 	Scores ScoreSource
 }
@@ -60,17 +64,19 @@ type scratch struct {
 	eligible, taken []bool
 	probabilities   []float64
 	order           []int
+	names           []string
 }
 
 // inputSlot keeps an input as long as its set stays the live one.
 type inputSlot struct {
-	set *policy.Set
-	in  *policy.Input
+	set    *policy.Set
+	in     *policy.Input
+	wanted []string // of the set, see wantedOf
 }
 
 func (s *inputSlot) of(set *policy.Set) *policy.Input {
 	if s.set != set {
-		s.set, s.in = set, set.NewInput()
+		s.set, s.in, s.wanted = set, set.NewInput(), wantedOf(set)
 	}
 	return s.in
 }
@@ -78,7 +84,9 @@ func (s *inputSlot) of(set *policy.Set) *policy.Input {
 // Decide answers one request. The result is complete, valid and the caller's to
 // keep; its lists share what the request brought, so neither may be changed.
 // Errors: Invalid with every fault of the request, NotFound for an unknown
-// account, the context's own when it has ended. It never waits.
+// account or policy, the context's own when it has ended. It waits for nothing but
+// attributes that policies need and the request does not bring, and for those no
+// longer than Config.Budget.
 func (e *Engine) Decide(ctx context.Context, r *Request) (*event.Decision, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("decide: %w", err)
@@ -94,13 +102,18 @@ func (e *Engine) Decide(ctx context.Context, r *Request) (*event.Decision, error
 	s, _ := e.pool.Get().(*scratch)
 	defer e.pool.Put(s)
 	t := turn{engine: e, request: r, account: account, scratch: s, now: start}
-	t.begin()
+	if err := t.begin(); err != nil {
+		return nil, err
+	}
+	t.resolve(ctx)
 	t.policies()
 	t.score()
 	t.decide()
 	t.record()
 	t.d.Latency = max(e.deps.Now().Sub(start), 0)
-	e.deps.Metrics.count(t.d)
+	if !r.DryRun {
+		e.deps.Metrics.count(t.d)
+	}
 	return t.d, nil
 }
 
@@ -109,6 +122,8 @@ func (e *Engine) Decide(ctx context.Context, r *Request) (*event.Decision, error
 const (
 	saltSeed  = 0x9e3779b97f4a7c15
 	saltShare = 0xc2b2ae3d27d4eb4f
+	saltSplit = 0x165667b19e3779f9
+	saltArm   = 0x27d4eb2f165667c5
 )
 
 // Seed is the number that all randomness of a decision comes from.

@@ -13,6 +13,9 @@ type Metrics struct {
 	decisions *prometheus.CounterVec
 	seconds   prometheus.Histogram
 	unknown   *prometheus.CounterVec
+	resolve   prometheus.Histogram
+	missing   *prometheus.CounterVec
+	calls     *prometheus.CounterVec
 }
 
 // NewMetrics registers the engine's metrics. Labels have few values: reasons and
@@ -30,8 +33,18 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "usher_policy_unknown_total",
 			Help: "Conditions that were UNKNOWN in a recorded trace, by attribute; cel for expressions.",
 		}, []string{"attribute"}),
+		resolve: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "usher_attribute_seconds", Help: "Time one decision took to look up attributes that its request did not bring.",
+			Buckets: prometheus.ExponentialBuckets(5e-6, 2, 16),
+		}),
+		missing: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "usher_attribute_failed_total", Help: "Attributes that could not be looked up although they should be there, by attribute.",
+		}, []string{"attribute"}),
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "usher_attribute_calls_total", Help: "Functions asked for attributes, by function and result.",
+		}, []string{"function", "result"}),
 	}
-	reg.MustRegister(m.decisions, m.seconds, m.unknown)
+	reg.MustRegister(m.decisions, m.seconds, m.unknown, m.resolve, m.missing, m.calls)
 	return m
 }
 
@@ -48,6 +61,20 @@ func (m *Metrics) count(d *event.Decision) {
 				m.unknown.WithLabelValues(attributeOf(&conditions[j])).Inc()
 			}
 		}
+	}
+}
+
+// resolved counts one look-up of attributes, dry runs included: it costs the same.
+func (m *Metrics) resolved(took time.Duration, f *Found) {
+	if m == nil {
+		return
+	}
+	m.resolve.Observe(took.Seconds())
+	for name := range f.Failed {
+		m.missing.WithLabelValues(name).Inc()
+	}
+	for i := range f.Calls {
+		m.calls.WithLabelValues(f.Calls[i].Function, string(f.Calls[i].Result)).Inc()
 	}
 }
 

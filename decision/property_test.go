@@ -298,7 +298,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	want := []string{
-		"usher_decision_seconds 1", "usher_decisions_total default SHADOW NO_ELIGIBLE_CANDIDATE 1",
+		"usher_attribute_seconds 0", "usher_decision_seconds 1", "usher_decisions_total default SHADOW NO_ELIGIBLE_CANDIDATE 1",
 		"usher_policy_unknown_total cel 1", "usher_policy_unknown_total gone 1",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -13,6 +13,9 @@ const (
 	ReasonBaselineKept    = "BASELINE_KEPT"           // the caller's own choice was answered
 	ReasonDenied          = "DENIED"                  // a policy took a candidate away
 	ReasonEffectEmpty     = "EFFECT_EMPTY"            // a matching policy had nothing left to offer; the next one was asked
+	ReasonSplit           = "SPLIT"                   // a policy shares conversations by weight
+	ReasonStepWidened     = "STEP_WIDENED"            // a later step of the policy answered
+	ReasonAgentAway       = "AGENT_UNAVAILABLE"       // a skill stands in for an agent
 	ReasonNoCandidate     = "NO_ELIGIBLE_CANDIDATE"   // nothing is left to answer
 	VerdictDenied         = "DENIED_BY_POLICY:"       // verdict of a candidate: followed by the policy
 	VerdictNotSelected    = "NOT_SELECTED_BY_POLICY:" // verdict: the deciding policy ranks others

@@ -1,6 +1,10 @@
 package decision
 
-import "github.com/usherhq/usher/pipeline/event"
+import (
+	"slices"
+
+	"github.com/usherhq/usher/pipeline/event"
+)
 
 // record completes the decision: the answer, who decided and why, and what every
 // policy said.
@@ -17,20 +21,42 @@ func (t *turn) record() {
 	} else {
 		d.NoMatchReason = t.noMatch()
 	}
-	if t.set.Len() <= t.engine.cfg.TraceLimit || t.request.Explain {
+	t.trace(decided)
+	t.redactTraces()
+}
+
+// trace writes down what the policies said: of a long list only those that
+// matched, of a run that is limited to one policy only what it asked.
+func (t *turn) trace(decided int) {
+	d := t.d
+	switch {
+	case t.only != nil:
+		for i := range t.set.Len() {
+			if r := t.set.Rule(i); t.asked(r) {
+				d.Policies = append(d.Policies, r.Trace(t.in))
+			}
+		}
+	case t.set.Len() <= t.engine.cfg.TraceLimit || t.request.Explain:
 		d.Policies = t.set.Trace(t.in, decided)
-		return
-	}
-	for _, r := range t.matched {
-		d.Policies = append(d.Policies, r.Trace(t.in))
+	default:
+		for _, r := range t.matched {
+			d.Policies = append(d.Policies, r.Trace(t.in))
+		}
 	}
 }
 
 func (t *turn) noMatch() string {
+	all, live := t.set.Len(), t.set.Live()
+	if t.set.Default() != nil {
+		all--
+	}
+	if t.only != nil && !t.only.Policy().Enabled {
+		live = 0
+	}
 	switch {
-	case t.set.Len() == 0:
+	case all <= 0:
 		return NoPolicies
-	case t.set.Live() == 0:
+	case live <= 0:
 		return NoPoliciesLive
 	case t.emptied:
 		return NoPolicyHadOffer
@@ -47,6 +73,8 @@ func (t *turn) why() (event.DecidedBy, []string) {
 		source, by = ReasonPolicyDefault, event.DecidedByDefault
 	}
 	switch {
+	case t.shares != nil:
+		reasons = append(reasons, ReasonSplit)
 	case t.fixed != nil:
 	case t.chosen < 0:
 		reasons = append(reasons, ReasonNoCandidate)
@@ -63,6 +91,12 @@ func (t *turn) why() (event.DecidedBy, []string) {
 		}
 	}
 	reasons = append(reasons, source)
+	if t.d.Step > 1 {
+		reasons = append(reasons, ReasonStepWidened)
+	}
+	if t.isRerouted() {
+		reasons = append(reasons, ReasonAgentAway)
+	}
 	if len(t.bans) > 0 && t.anyDenied() {
 		reasons = append(reasons, ReasonDenied)
 	}
@@ -70,6 +104,13 @@ func (t *turn) why() (event.DecidedBy, []string) {
 		reasons = append(reasons, ReasonEffectEmpty)
 	}
 	return by, reasons
+}
+
+// isRerouted reports whether the answer holds a skill that stands in for an agent.
+func (t *turn) isRerouted() bool {
+	return len(t.rerouted) > 0 && slices.ContainsFunc(t.d.Actions, func(a event.Action) bool {
+		return slices.Contains(t.rerouted, a.Target)
+	})
 }
 
 func (t *turn) anyDenied() bool {

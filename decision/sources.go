@@ -1,6 +1,8 @@
 package decision
 
 import (
+	"time"
+
 	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/model"
 	"github.com/usherhq/usher/pipeline/event"
@@ -29,6 +31,15 @@ type Request struct {
 	// Explain asks for every policy's trace and every candidate's factors,
 	// however long the lists are.
 	Explain bool
+	// Policy limits the run to this policy of the account and the default one. A
+	// disabled one takes part in a dry run only.
+	Policy string
+	// Policies take the place of the account's, in a dry run only.
+	Policies *policy.Set
+	// UserMessage is what the consumer said last.
+	UserMessage string
+	// Waited is how long the conversation has waited in the steps of a policy.
+	Waited time.Duration
 	// Labels are carried into the record.
 	Labels map[string]string
 }
@@ -58,6 +69,14 @@ type ControlSource interface {
 // SkillSource gives the live state of a skill, from memory.
 type SkillSource interface {
 	Skill(account, skill string) (event.Skill, bool)
+}
+
+// SeatSource knows who serves what, from memory. It backs an action that gives a
+// conversation to an agent or else to a skill.
+type SeatSource interface {
+	// Serves reports whether the agent serves the skill; known is false when nobody
+	// said what this agent serves.
+	Serves(account, agent, skill string) (serves, known bool)
 }
 
 // Account is what the engine needs to know of an account.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/model"
 	"github.com/usherhq/usher/pipeline/event"
 )
@@ -23,10 +24,19 @@ type turn struct {
 	bans    []ban
 	matched []*policy.Rule // of the account's policies
 
+	only  *policy.Rule // the one policy that is asked; nil for all
+	rules AttributeRules
+	found Found
+	// personal holds the values that the record must not show.
+	personal []any
+
 	rule      *policy.Rule // the terminal policy that decides; nil for the plain default
-	byDefault bool         // rule is the account's default effect, not a policy
+	effect    *policy.Rule // what of it answers: itself, or one of its steps
+	byDefault bool         // rule is the account's default, not a policy like others
 	fixed     []event.Action
-	offered   int // candidates of the caller, its baseline included
+	shares    []float64 // probabilities of a split, by candidate; nil without one
+	rerouted  []string  // keys of skills that stand in for agents
+	offered   int       // candidates of the caller, its baseline included
 	emptied   bool
 
 	model   *model.Model
@@ -52,7 +62,7 @@ const defaultName = "default"
 // transferToSkill is the type of an action that names a target only.
 const transferToSkill = "TRANSFER_TO_SKILL"
 
-func (t *turn) begin() {
+func (t *turn) begin() error {
 	r := t.request
 	id := r.RequestID
 	if id == "" {
@@ -66,19 +76,49 @@ func (t *turn) begin() {
 		ID: t.engine.deps.NewID(), Account: r.Account, Time: t.now.UTC(), RequestID: id,
 		ConversationID: r.ConversationID, ConsumerID: r.ConsumerID, VisitorID: r.VisitorID, SessionID: r.SessionID,
 		Channel: r.Channel, Intent: r.Intent, Attributes: r.Attributes, Seed: Seed(r.Account, id),
-		MaxActions: limit, Labels: r.Labels, Actions: []event.Action{},
+		MaxActions: limit, Labels: r.Labels, Actions: []event.Action{}, Waited: r.Waited, OnlyPolicy: r.Policy,
 	}
 	t.policyOnly, t.modelOnly, t.chosen = -1, -1, -1
 	t.offers()
-	t.set = t.engine.deps.Policies.Policies(r.Account)
+	if err := t.pick(); err != nil {
+		return err
+	}
+	t.in = t.scratch.input.of(t.set)
 	t.facts = policy.Facts{
-		Channel: r.Channel, Intent: r.Intent, ConversationID: r.ConversationID, ConsumerID: r.ConsumerID,
-		VisitorID: r.VisitorID, SessionID: r.SessionID, Attributes: r.Attributes, Now: t.d.Time,
+		Channel: r.Channel, Intent: r.Intent, UserMessage: r.UserMessage, ConversationID: r.ConversationID,
+		ConsumerID: r.ConsumerID, VisitorID: r.VisitorID, SessionID: r.SessionID, Attributes: r.Attributes,
+		Waited: r.Waited, Now: t.d.Time,
 	}
 	if t.engine.deps.Skills != nil {
 		t.liveState()
 		t.facts.Skills = t.skill
 	}
+	return nil
+}
+
+// pick takes the policies that are asked: once, a swap in between must not mix two
+// lists.
+func (t *turn) pick() error {
+	r := t.request
+	if t.set = r.Policies; t.set == nil {
+		t.set = t.engine.deps.Policies.Policies(r.Account)
+	}
+	if r.Policy == "" {
+		return nil
+	}
+	if t.only = t.set.Find(r.Policy); t.only == nil {
+		return fault.New(fault.NotFound, "POLICY_NOT_FOUND", "there is no policy %q", r.Policy)
+	}
+	if r.DryRun && !t.only.Policy().Enabled {
+		t.set = t.set.Enabling(r.Policy)
+		t.only = t.set.Find(r.Policy)
+	}
+	return nil
+}
+
+// asked reports whether a policy takes part in this decision.
+func (t *turn) asked(r *policy.Rule) bool {
+	return t.only == nil || r.IsDefault() || r.Position() == t.only.Position()
 }
 
 // offers copies the caller's candidates, its baseline among them: what the
@@ -153,13 +193,14 @@ func (t *turn) skill(name string) (event.Skill, bool) {
 // policies walks the account's policies and, when none of them decides, the
 // account's default effect. Without either the caller's candidates are ranked.
 func (t *turn) policies() {
-	t.in = t.scratch.input.of(t.set)
 	t.in.Load(&t.facts)
+	t.asUsed()
 	if t.walk(t.set, t.in) {
 		return
 	}
 	t.byDefault = true
-	if set := t.account.Default; set != nil {
+	// A default policy that had nothing to offer has spoken for the account.
+	if set := t.account.Default; set != nil && t.set.Default() == nil {
 		in := t.scratch.defaults.of(set)
 		in.Load(&t.facts)
 		t.walk(set, in)
@@ -170,6 +211,9 @@ func (t *turn) policies() {
 func (t *turn) walk(set *policy.Set, in *policy.Input) bool {
 	for r := set.Next(in); r != nil; r = set.Next(in) {
 		if !t.byDefault {
+			if !t.asked(r) {
+				continue
+			}
 			t.matched = append(t.matched, r)
 		}
 		if r.HasDeny() {
@@ -178,8 +222,8 @@ func (t *turn) walk(set *policy.Set, in *policy.Input) bool {
 		if !r.Terminal() {
 			continue
 		}
-		if r.IsFixed() && t.fix(r, in) || !r.IsFixed() && t.selectFrom(r, in) {
-			t.rule = r
+		if t.answers(r, in) {
+			t.rule, t.byDefault = r, t.byDefault || r.IsDefault()
 			return true
 		}
 		t.emptied = true
@@ -226,59 +270,4 @@ func (t *turn) banned(a event.Action) bool {
 // usable reports whether an action made by a template can be answered.
 func (t *turn) usable(a event.Action) bool {
 	return a.Key() != "" && len(a.Key()) <= maxID && !t.banned(a)
-}
-
-// fix takes the policy's actions but the banned ones; false when none is left.
-func (t *turn) fix(r *policy.Rule, in *policy.Input) bool {
-	actions := r.Fixed(in)
-	kept := actions[:0]
-	for _, a := range actions {
-		if a = withType(a); t.usable(a) {
-			kept = append(kept, a)
-		}
-	}
-	if len(kept) == 0 {
-		return false
-	}
-	t.fixed = kept
-	return true
-}
-
-// selectFrom narrows the candidates to those that the policy ranks; false, and
-// nothing changed, when none would be left.
-func (t *turn) selectFrom(r *policy.Rule, in *policy.Input) bool {
-	s := t.scratch
-	s.taken = s.taken[:0]
-	left := false
-	for i := range t.d.Candidates {
-		c := &t.d.Candidates[i]
-		in.Candidate(c)
-		take := r.Selects(in, c.Key())
-		s.taken = append(s.taken, take)
-		left = left || take && c.Eligible
-	}
-	// The policy's own candidates come last and pass the same bans.
-	for _, a := range r.Extra(in) {
-		a = withType(a)
-		if !t.usable(a) {
-			continue
-		}
-		if at := t.find(a.Key()); at >= 0 {
-			s.taken[at], left = true, left || t.d.Candidates[at].Eligible
-			continue
-		}
-		if at := t.offer(a, nil); at >= 0 {
-			s.taken, left = append(s.taken, true), true
-		}
-	}
-	if !left {
-		return false
-	}
-	verdict := VerdictNotSelected + nameOf(r)
-	for i := range t.d.Candidates {
-		if c := &t.d.Candidates[i]; c.Eligible && !s.taken[i] {
-			c.Eligible, c.Verdict = false, verdict
-		}
-	}
-	return true
 }

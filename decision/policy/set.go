@@ -12,6 +12,7 @@ import (
 // concurrent use.
 type Set struct {
 	revision int64
+	env      *Environment
 	live     int
 	rules    []*Rule
 	fallback *Rule // the default policy, also the last of rules
@@ -37,7 +38,7 @@ func Compile(policies []*Policy, revision int64, opts ...Option) *Set {
 		opt(&o)
 	}
 	ordered := inOrder(policies)
-	s := &Set{revision: revision, rules: make([]*Rule, len(ordered))}
+	s := &Set{revision: revision, env: o.env, rules: make([]*Rule, len(ordered))}
 	// One compiler for all: policies that look at the same attribute share its
 	// slot, so a decision reads every attribute once however many policies ask.
 	c := newCompiler()
@@ -98,7 +99,7 @@ func (s *Set) list() {
 		switch {
 		case src.ofCandidate:
 			s.candidateSlots = append(s.candidateSlots, i)
-		case src.field == fieldAttribute, src.field != fieldEverything && strings.HasPrefix(src.name, orchestratorPrefix):
+		case src.field == fieldAttribute, src.mayBeSaved():
 			s.needs = append(s.needs, src.name)
 		case src.skill != "" && !slices.Contains(s.skills, src.skill):
 			s.skills = append(s.skills, src.skill)
@@ -135,7 +136,7 @@ func (c *compiler) compile(p *Policy) *Rule {
 		return &Rule{policy: p, state: event.Invalid, fault: p.Fault}
 	}
 	kept := len(c.sources)
-	c.check, c.leaves = newCheck(), 0
+	c.check, c.leaves = findings{}, 0
 	r := c.rule(p)
 	if err := c.check.Err("policy is not valid"); err != nil {
 		c.forget(kept)
@@ -199,8 +200,8 @@ func (s *Set) Live() int { return s.live }
 func (s *Set) Skills() []string { return s.skills }
 
 // Needs lists the attributes that enabled policies look at, each once, as policies
-// spell them: custom.x, namespace.property, sde.*, orchestrator.*, and whatever
-// else the request may bring. Other fields of the request, the clock, live state
+// spell them: custom.x, namespace.property, sde.*, orchestrator.*, channel, intent,
+// user_message, and whatever else the request may bring. Other fields of the request, the clock, live state
 // and candidate.* are not among them. The slice must not be changed.
 func (s *Set) Needs() []string { return s.needs }
 

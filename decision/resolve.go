@@ -1,0 +1,195 @@
+package decision
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// AttributeSource finds what policies need and the request does not bring.
+// decision/attribute is one.
+type AttributeSource interface {
+	// Attributes looks the names up and returns within ctx. It is called only when
+	// there are names that the request lacks, and never fails: what could not be
+	// found, and why, is in the answer. q and its lists are the engine's again
+	// afterwards.
+	Attributes(ctx context.Context, q *AttributeQuery) Found
+	// Rules returns what the account says of its attributes, from memory, without a
+	// lock and without an allocation.
+	Rules(account string) AttributeRules
+}
+
+// AttributeQuery asks for attributes. Request and Names are read, never changed.
+type AttributeQuery struct {
+	Account string
+	Request *Request
+	// Names are the attributes that policies read and the request does not bring,
+	// without double.
+	Names []string
+	Now   time.Time
+}
+
+// Found is what was looked up. All maps are by attribute name, as asked.
+type Found struct {
+	Values map[string]any
+	// Sources says where values came from; Ages how old cached ones are.
+	Sources map[string]string
+	Ages    map[string]time.Duration
+	// Failed says why attributes are missing that should be there.
+	Failed map[string]string
+	Calls  []event.Call
+	// Redact lists personal attributes beside those of AttributeRules.
+	Redact []string
+}
+
+// AttributeRules is what an account says of its attributes. It is read, never
+// changed.
+type AttributeRules struct {
+	// HideSDE and HideConversation switch a family off, whoever brings it.
+	HideSDE, HideConversation bool
+	// Personal lists attributes whose values are kept out of records.
+	Personal []string
+}
+
+// wantedOf lists what a source can be asked for: not what only a request can say.
+// Attributes of candidates, the clock and live state are not among the needs.
+func wantedOf(set *policy.Set) []string {
+	var wanted []string
+	for _, name := range set.Needs() {
+		switch name {
+		case "channel", "intent", "user_message":
+			name = nameInContext(name)
+		}
+		if strings.HasPrefix(name, "conversation.") || slices.Contains(wanted, name) {
+			continue
+		}
+		wanted = append(wanted, name)
+	}
+	return wanted
+}
+
+// nameInContext is the other name of a request field, under which bots save it.
+func nameInContext(field string) string {
+	if field == "user_message" {
+		return "orchestrator.userMessage"
+	}
+	return "orchestrator." + field
+}
+
+// resolve fills in what the policies need and the request does not bring. It costs
+// nothing when there is no such thing.
+func (t *turn) resolve(ctx context.Context) {
+	source := t.engine.deps.Attributes
+	if source == nil {
+		return
+	}
+	t.rules = source.Rules(t.d.Account)
+	t.facts.HideSDE, t.facts.HideConversation = t.rules.HideSDE, t.rules.HideConversation
+	names := t.missing()
+	if len(names) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.Budget)
+	defer cancel()
+	begun := time.Now()
+	t.found = source.Attributes(ctx, &AttributeQuery{Account: t.d.Account, Request: t.request, Names: names, Now: t.d.Time})
+	t.engine.deps.Metrics.resolved(time.Since(begun), &t.found)
+	t.facts.Found, t.facts.Sources = t.found.Values, t.found.Sources
+	t.facts.Ages, t.facts.Failed = t.found.Ages, t.found.Failed
+	t.d.Calls = t.found.Calls
+}
+
+// missing lists the wanted names that the request does not bring, in memory of the
+// scratch.
+func (t *turn) missing() []string {
+	s := t.scratch
+	s.names = s.names[:0]
+	for _, name := range s.input.wanted {
+		if t.brings(name) || t.rules.HideSDE && strings.HasPrefix(name, "sde.") {
+			continue
+		}
+		s.names = append(s.names, name)
+	}
+	return s.names
+}
+
+func (t *turn) brings(name string) bool {
+	switch name {
+	case "orchestrator.channel":
+		return t.request.Channel != "" || has(t.request.Attributes, "channel") || has(t.request.Attributes, name)
+	case "orchestrator.intent":
+		return t.request.Intent != "" || has(t.request.Attributes, "intent") || has(t.request.Attributes, name)
+	case "orchestrator.userMessage":
+		return t.request.UserMessage != "" || has(t.request.Attributes, "user_message") || has(t.request.Attributes, name)
+	}
+	return has(t.request.Attributes, name)
+}
+
+// has finds an attribute by its whole name, else by the longest beginning that is
+// an object with the rest in it, as policies do.
+func has(attributes map[string]any, name string) bool {
+	if v, ok := attributes[name]; ok && v != nil {
+		return true
+	}
+	for end := strings.LastIndexByte(name, '.'); end > 0; end = strings.LastIndexByte(name[:end], '.') {
+		if inner, ok := attributes[name[:end]].(map[string]any); ok && has(inner, name[end+1:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// asUsed makes the attributes of the record: what the request brought and what was
+// found for the policies, without what the account keeps out. A replay of the
+// record needs nothing else.
+func (t *turn) asUsed() {
+	used := t.request.Attributes
+	own := false // used is a copy
+	change := func() {
+		if !own {
+			used, own = maps.Clone(used), true
+			if used == nil {
+				used = map[string]any{}
+			}
+		}
+	}
+	if t.rules.HideSDE || t.rules.HideConversation {
+		for name := range t.request.Attributes {
+			if t.hides(name) {
+				change()
+				delete(used, name)
+			}
+		}
+	}
+	for name, v := range t.found.Values {
+		if len(used) < maxRecorded {
+			change()
+			used[name] = v
+		}
+	}
+	if t.request.UserMessage != "" && slices.Contains(t.scratch.input.wanted, messageName) {
+		change()
+		used[messageName] = t.request.UserMessage
+	}
+	t.d.Sources, t.d.Attributes = t.found.Sources, used
+	if len(t.rules.Personal) > 0 || len(t.found.Redact) > 0 {
+		t.redact()
+	}
+}
+
+// messageName is the attribute under which a record keeps what the consumer said,
+// when policies look at it.
+const messageName = "orchestrator.userMessage"
+
+// maxRecorded bounds the attributes of a record.
+const maxRecorded = 1000
+
+func (t *turn) hides(name string) bool {
+	return t.rules.HideSDE && (name == "sde" || strings.HasPrefix(name, "sde.")) ||
+		t.rules.HideConversation && (name == "conversation" || strings.HasPrefix(name, "conversation."))
+}
