@@ -78,7 +78,7 @@ func NormalizeAction(a event.Action) event.Action {
 			p[PayloadFallbackSkill] = fallback
 		}
 	case SendMessage:
-		if text, ok := p["message"]; ok && p[PayloadText] == nil {
+		if text, ok := p["message"]; ok && (p[PayloadText] == nil || p[PayloadText] == text) {
 			delete(p, "message")
 			p[PayloadText] = text
 		}
@@ -87,6 +87,21 @@ func NormalizeAction(a event.Action) event.Action {
 		a.Payload = nil
 	}
 	return a
+}
+
+// otherNames lists the fields of a payload that canonical form has elsewhere.
+func otherNames(actionType string) []string {
+	switch actionType {
+	case TransferToSkill:
+		return []string{"skillId"}
+	case TransferToBot:
+		return []string{"botId", "skillId"}
+	case TransferToAgent:
+		return []string{"agentId", "userId", "fallbackSkillId", "skillId"}
+	case SendMessage:
+		return []string{"message"}
+	}
+	return nil
 }
 
 // takeID moves the first id that stands under one of the names out of the payload,

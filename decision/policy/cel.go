@@ -180,4 +180,3 @@ func (c *compiler) program(text, path string) (cel.Program, []string, bool) {
 	}
 	return program, names, true
 }
-

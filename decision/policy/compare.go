@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -27,15 +26,17 @@ func (c *compiler) comparison(cond *Condition, s scope) node {
 		expected: cond.Value, slot: slot, other: -1,
 	}
 	if cond.Operator == "" {
-		c.check.Add(s.path+".operator", "is missing")
+		c.check.fail(CodeMissing, s.path+".operator", "is missing")
 		return node{test: alwaysTrue}
 	}
+	c.checkFold(cond, s)
 	if cond.ValueFrom != "" {
 		if cond.Value != nil {
 			c.check.Add(s.path+".value_from", "stands beside value; give one of them")
 		}
 		return c.dynamic(cond, s, l)
 	}
+	c.auditComparison(cond, s.path)
 	if l.test = c.constant(cond, s, slot); l.test == nil {
 		return node{test: alwaysTrue}
 	}
@@ -45,8 +46,39 @@ func (c *compiler) comparison(cond *Condition, s scope) node {
 	return c.leafNode(l)
 }
 
+// checkFold refuses case folding where there is no case.
+func (c *compiler) checkFold(cond *Condition, s scope) {
+	if !cond.Fold {
+		return
+	}
+	if !folds(cond.Operator) {
+		c.check.Add(s.path+".fold", "does nothing for %s%s", cond.Operator, map[bool]string{true: "; begin the pattern with (?i)"}[cond.Operator == Matches])
+		return
+	}
+	v := valueOf(cond.Value)
+	if list := v.list(); len(list) > 0 {
+		v = valueOf(list[0])
+	}
+	if v.kind == kindNumber || v.kind == kindBool {
+		c.check.fail(CodeTypeMismatch, s.path+".fold", "is for strings, the value is %s", v.kind)
+	}
+}
+
+// folds reports whether the operator can compare without regard to case.
+func folds(op Operator) bool {
+	switch op {
+	case Equal, NotEqual, In, NotIn, AnyOf, AllOf, Contains, StartsWith, EndsWith:
+		return true
+	default:
+		return false
+	}
+}
+
 // needOf tells the index which strings an equality or a membership asks for.
 func needOf(cond *Condition, slot int) (need, bool) {
+	if cond.Fold {
+		return need{}, false
+	}
 	switch v := cond.Value.(type) {
 	case string:
 		return need{slot, []string{v}}, cond.Operator == Equal
@@ -68,9 +100,10 @@ func needOf(cond *Condition, slot int) (need, bool) {
 func (c *compiler) dynamic(cond *Condition, s scope, l leaf) node {
 	other, slot := c.attribute(cond.ValueFrom, s, ".value_from"), l.slot
 	l.other = other
-	compare := binary(cond.Operator)
+	c.auditComparison(cond, s.path)
+	compare := binary(cond.Operator, cond.Fold)
 	if compare == nil {
-		c.check.Add(s.path+".operator", "%q needs value, not value_from", cond.Operator)
+		c.check.fail(CodeTypeMismatch, s.path+".operator", "%q needs value, not value_from", cond.Operator)
 		return node{test: alwaysTrue}
 	}
 	l.test = func(in *Input) truth { return compare(&in.values[slot], &in.values[other]) }
@@ -78,27 +111,38 @@ func (c *compiler) dynamic(cond *Condition, s scope, l leaf) node {
 }
 
 // binary returns the operators that can compare any two values, nil for others.
-func binary(op Operator) func(a, b *value) truth {
+func binary(op Operator, fold bool) func(a, b *value) truth {
 	switch op {
 	case Equal:
-		return equalTo
+		return equalTo(fold)
 	case NotEqual:
-		return func(a, b *value) truth { return negate(equalTo(a, b)) }
+		equal := equalTo(fold)
+		return func(a, b *value) truth { return negate(equal(a, b)) }
 	case Less, LessOrEqual, Greater, GreaterOrEqual:
 		return ordered(op)
 	case In:
-		return memberOf
+		return memberOf(fold)
 	case NotIn:
-		return func(a, b *value) truth { return negate(memberOf(a, b)) }
+		member := memberOf(fold)
+		return func(a, b *value) truth { return negate(member(a, b)) }
+	case AnyOf, AllOf:
+		return dynamicOverlap(op == AllOf, fold)
 	case Contains:
-		return contains
+		return contains(fold)
 	case StartsWith:
-		return textual(strings.HasPrefix)
+		return textual(either(fold, prefixFold, strings.HasPrefix))
 	case EndsWith:
-		return textual(strings.HasSuffix)
+		return textual(either(fold, suffixFold, strings.HasSuffix))
 	default:
 		return nil
 	}
+}
+
+func either(fold bool, folded, plain func(s, part string) bool) func(s, part string) bool {
+	if fold {
+		return folded
+	}
+	return plain
 }
 
 // ordered makes the four comparisons of order from one.
@@ -136,7 +180,7 @@ func textual(f func(s, part string) bool) func(a, b *value) truth {
 func (c *compiler) constant(cond *Condition, s scope, slot int) test {
 	v := valueOf(cond.Value)
 	wrong := func(want string) test {
-		c.check.Add(s.path+".value", "is %s; %s needs %s", v.kind, cond.Operator, want)
+		c.check.fail(CodeTypeMismatch, s.path+".value", "is %s; %s needs %s", v.kind, cond.Operator, want)
 		return nil
 	}
 	switch cond.Operator {
@@ -144,7 +188,7 @@ func (c *compiler) constant(cond *Condition, s scope, slot int) test {
 		if !v.scalar() {
 			return wrong("a string, a number or a boolean")
 		}
-		return equality(cond.Operator, slot, v)
+		return equality(cond, slot, v)
 	case Less, LessOrEqual, Greater, GreaterOrEqual:
 		if v.kind != kindNumber && v.kind != kindString {
 			return wrong("a number or a string")
@@ -152,20 +196,22 @@ func (c *compiler) constant(cond *Condition, s scope, slot int) test {
 		return withConstant(ordered(cond.Operator), slot, v)
 	case In, NotIn:
 		return c.membership(cond, s, slot, wrong)
+	case AnyOf, AllOf:
+		return c.overlap(cond, s, slot, wrong)
 	case Contains:
 		if !v.scalar() {
 			return wrong("a string, a number or a boolean")
 		}
-		return withConstant(contains, slot, v)
+		return withConstant(contains(cond.Fold), slot, v)
 	case StartsWith, EndsWith:
 		if v.kind != kindString {
 			return wrong("a string")
 		}
-		return withConstant(binary(cond.Operator), slot, v)
+		return withConstant(binary(cond.Operator, cond.Fold), slot, v)
 	case Matches, Exists, Between:
 		return c.special(cond, s, slot, wrong)
 	}
-	c.check.Add(s.path+".operator", "%q is not an operator; one of %v", cond.Operator, Operators())
+	c.check.fail(CodeUnknownOperator, s.path+".operator", "%q is not an operator; one of %v", cond.Operator, Operators())
 	return nil
 }
 
@@ -176,62 +222,17 @@ func withConstant(f func(a, b *value) truth, slot int, v value) test {
 }
 
 // equality is the commonest leaf, so strings get a closure of their own.
-func equality(op Operator, slot int, v value) test {
-	if v.kind != kindString {
-		return withConstant(binary(op), slot, v)
+func equality(cond *Condition, slot int, v value) test {
+	if v.kind != kindString || cond.Fold {
+		return withConstant(binary(cond.Operator, cond.Fold), slot, v)
 	}
-	text, hit := v.str, truthOf(op == Equal)
+	text, hit := v.str, truthOf(cond.Operator == Equal)
 	return func(in *Input) truth {
 		at := &in.values[slot]
 		if at.kind != kindString {
 			return isUnknown
 		}
 		if at.str == text {
-			return hit
-		}
-		return negate(hit)
-	}
-}
-
-// membership compiles in and not_in over a constant list of one kind.
-func (c *compiler) membership(cond *Condition, s scope, slot int, wrong func(string) test) test {
-	list, ok := cond.Value.([]any)
-	if !ok {
-		return wrong("a list")
-	}
-	if len(list) > maxList || len(list) == 0 {
-		c.check.Add(s.path+".value", "has %d elements; 1 to %d are allowed", len(list), maxList)
-		return nil
-	}
-	// One type for all elements: in a mixed list every left side would be of the
-	// wrong type for some, and UNKNOWN could not be told from FALSE.
-	of := valueOf(list[0]).kind
-	strs, nums := map[string]struct{}{}, map[float64]struct{}{}
-	for i, element := range list {
-		v := valueOf(element)
-		if !v.scalar() || v.kind != of {
-			c.check.Add(fmt.Sprintf("%s.value[%d]", s.path, i), "is %s; elements must be strings, numbers or booleans, all of one type", v.kind)
-			return nil
-		}
-		if of == kindString {
-			strs[v.str] = struct{}{}
-		} else {
-			nums[v.num] = struct{}{}
-		}
-	}
-	hit := truthOf(cond.Operator == In)
-	return func(in *Input) truth {
-		at := &in.values[slot]
-		if at.kind != of {
-			return isUnknown
-		}
-		found := false
-		if of == kindString {
-			_, found = strs[at.str]
-		} else {
-			_, found = nums[at.num]
-		}
-		if found {
 			return hit
 		}
 		return negate(hit)
@@ -263,13 +264,13 @@ func (c *compiler) pattern(cond *Condition, s scope, slot int, wrong func(string
 		return wrong("a regular expression (RE2)")
 	}
 	if len(text) > maxPattern {
-		c.check.Add(s.path+".value", "is longer than %d bytes", maxPattern)
+		c.check.fail(CodeLimit, s.path+".value", "is longer than %d bytes", maxPattern)
 		return nil
 	}
 	// RE2 has no backtracking: a pattern costs what the text is long.
 	re, err := regexp.Compile(text)
 	if err != nil {
-		c.check.Add(s.path+".value", "is not a regular expression: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		c.check.fail(CodeBadPattern, s.path+".value", "is not a regular expression: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 		return nil
 	}
 	return func(in *Input) truth {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/usherhq/usher/pipeline/event"
 )
 
 // decoder turns a JSON tree into the structs of this package and records what
@@ -50,7 +48,7 @@ func (o *object) take(key string) (any, string, bool) {
 func (o *object) done() {
 	for _, key := range sortedKeys(o.fields) {
 		if !slices.Contains(o.known, key) {
-			o.d.check.Add(join(o.path, key), "is not a field here; one of %s", strings.Join(o.known, ", "))
+			o.d.check.fail(CodeUnknownField, join(o.path, key), "is not a field here; one of %s", strings.Join(o.known, ", "))
 		}
 	}
 }
@@ -126,23 +124,58 @@ func (d *decoder) policy(tree any) *Policy {
 	}
 	checkName(p.Name, d.check)
 	if len(p.DisplayName) > maxText || len(p.Description) > maxText {
-		d.check.Add("description", "or display_name is longer than %d bytes", maxText)
+		d.check.fail(CodeLimit, "description", "or display_name is longer than %d bytes", maxText)
 	}
-	if v, path, ok := o.take("when"); ok {
-		p.When = d.condition(v, path)
-	}
+	p.Schedule = d.schedule(o)
+	p.When = d.optional(o, "when")
 	if v, path, ok := o.take("effect"); ok {
 		p.Effect = d.effect(v, path)
 	}
+	if v, path, ok := o.take("exception"); ok {
+		e := d.object(v, path)
+		p.Exception = &Exception{When: d.optional(e, "when")}
+		if v, at, ok := e.take("effect"); ok {
+			p.Exception.Effect = d.effect(v, at)
+		}
+		e.done()
+	}
 	o.done()
 	return p
+}
+
+func (d *decoder) schedule(o *object) *Schedule {
+	v, path, ok := o.take("schedule")
+	if !ok {
+		return nil
+	}
+	f := d.object(v, path)
+	s := &Schedule{From: f.text("from"), To: f.text("to"), Zone: f.text("zone")}
+	f.done()
+	if s.From == "" && s.To == "" {
+		// Always in force is canonically no schedule at all.
+		return nil
+	}
+	return s
+}
+
+// optional reads a condition that may be left out.
+func (d *decoder) optional(o *object, key string) *Condition {
+	v, path, ok := o.take(key)
+	if !ok {
+		return nil
+	}
+	return d.condition(v, path)
+}
+
+func conditionForms() []string {
+	return []string{"all", "any", "not", "time", "date", "cel", "attribute"}
 }
 
 // condition returns nil for one without any restriction.
 func (d *decoder) condition(v any, path string) *Condition {
 	o := d.object(v, path)
 	c, forms := &Condition{}, []string{}
-	for _, form := range []string{"all", "any", "not", "time", "cel", "attribute"} {
+	for _, form := range conditionForms() {
 		if v, _, ok := o.take(form); ok && v != nil {
 			forms = append(forms, form)
 		}
@@ -152,9 +185,9 @@ func (d *decoder) condition(v any, path string) *Condition {
 		return nil
 	}
 	if len(forms) == 0 {
-		o.known = append(o.known, "operator", "value", "value_from")
+		o.known = append(o.known, "operator", "value", "value_from", "fold")
 		if len(o.fields) > 0 {
-			d.check.Add(path, "has none of all, any, not, time, cel, attribute")
+			d.check.Add(path, "has none of %s", strings.Join(conditionForms(), ", "))
 		}
 		o.done()
 		return nil
@@ -186,6 +219,9 @@ func (d *decoder) form(c *Condition, o *object, form string) {
 	case "time":
 		v, path, _ := o.take(form)
 		c.Time = d.window(v, path)
+	case "date":
+		v, path, _ := o.take(form)
+		c.Date = d.dates(v, path)
 	case "cel":
 		c.CEL = o.text(form)
 		if strings.TrimSpace(c.CEL) == "" {
@@ -212,7 +248,17 @@ func (d *decoder) conditions(o *object, key string) []*Condition {
 
 func (d *decoder) window(v any, path string) *Window {
 	o := d.object(v, path)
-	w := &Window{From: o.text("from"), To: o.text("to"), Zone: o.text("zone"), Attribute: o.text("attribute")}
+	w := &Window{From: o.text("from"), To: o.text("to"), Zone: o.text("zone"), Calendar: o.text("calendar"), Attribute: o.text("attribute")}
+	if days := o.texts("days"); len(days) > 0 {
+		w.Days = canonicalDays(days)
+	}
+	o.done()
+	return w
+}
+
+func (d *decoder) dates(v any, path string) *DateWindow {
+	o := d.object(v, path)
+	w := &DateWindow{From: o.text("from"), To: o.text("to"), Zone: o.text("zone"), Attribute: o.text("attribute")}
 	if days := o.texts("days"); len(days) > 0 {
 		w.Days = canonicalDays(days)
 	}
@@ -225,19 +271,21 @@ func (d *decoder) window(v any, path string) *Window {
 func (d *decoder) comparison(c *Condition, o *object) {
 	c.Attribute = strings.TrimSpace(o.text("attribute"))
 	if c.Attribute == "" {
-		d.check.Add(join(o.path, "attribute"), "is empty")
+		d.check.fail(CodeMissing, join(o.path, "attribute"), "is empty")
 	}
 	operator := o.text("operator")
 	op, ok := ParseOperator(operator)
 	if !ok && operator != "" {
-		d.check.Add(join(o.path, "operator"), "%q is not an operator; one of %v", operator, Operators())
+		d.check.fail(CodeUnknownOperator, join(o.path, "operator"), "%q is not an operator; one of %v", operator, Operators())
 		op = Exists // keep going, there may be more faults
 		o.take("value")
 		o.take("value_from")
+		o.take("fold")
 		c.Operator = op
 		return
 	}
 	c.Operator = op
+	c.Fold = o.flag("fold", false)
 	c.ValueFrom = o.text("value_from")
 	v, path, given := o.take("value")
 	if text, isText := v.(string); isText && c.ValueFrom == "" {
@@ -249,71 +297,10 @@ func (d *decoder) comparison(c *Condition, o *object) {
 	}
 	c.Value = v
 	if !given && c.ValueFrom == "" && op != Exists && operator != "" {
-		d.check.Add(path, "is missing; give value or value_from")
+		d.check.fail(CodeMissing, path, "is missing; give value or value_from")
 		c.Operator = Exists
 	}
 	if op == Exists && c.Value == nil {
 		c.Value = true
 	}
-}
-
-func (d *decoder) effect(v any, path string) Effect {
-	o := d.object(v, path)
-	var e Effect
-	if v, at, ok := o.take("fixed"); ok {
-		f := d.object(v, at)
-		e.Fixed = &Fixed{Actions: d.actions(f, "actions")}
-		f.done()
-	}
-	if v, at, ok := o.take("deny"); ok {
-		f := d.object(v, at)
-		e.Deny = &Deny{Targets: f.texts("targets"), Where: d.where(f)}
-		f.done()
-	}
-	if v, at, ok := o.take("rank"); ok {
-		f := d.object(v, at)
-		e.Rank = &Rank{
-			Objective: f.text("objective"), Targets: f.texts("targets"), Where: d.where(f),
-			Levers: d.levers(f), Actions: d.actions(f, "actions"),
-		}
-		f.done()
-	}
-	o.done()
-	return e
-}
-
-func (d *decoder) where(o *object) *Condition {
-	v, path, ok := o.take("where")
-	if !ok {
-		return nil
-	}
-	return d.condition(v, path)
-}
-
-func (d *decoder) levers(o *object) map[string]float64 {
-	v, path, ok := o.take("levers")
-	if !ok {
-		return nil
-	}
-	f := d.object(v, path)
-	out := map[string]float64{}
-	for _, key := range sortedKeys(f.fields) {
-		out[key] = f.number(key)
-	}
-	return out
-}
-
-func (d *decoder) actions(o *object, key string) []event.Action {
-	list, path := o.list(key)
-	out := make([]event.Action, 0, len(list))
-	for i, v := range list {
-		a := d.object(v, fmt.Sprintf("%s[%d]", path, i))
-		action := event.Action{Type: a.text("type"), Target: a.text("target")}
-		if p, at, ok := a.take("payload"); ok {
-			action.Payload = d.object(p, at).fields
-		}
-		a.done()
-		out = append(out, action)
-	}
-	return out
 }

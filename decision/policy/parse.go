@@ -8,8 +8,6 @@ import (
 	"io"
 )
 
-func newCheck() findings { return findings{} }
-
 // Parse reads one policy document and checks all of it, expressions, patterns
 // and time zones included. The error is an Invalid *fault.Error that names every
 // fault with its path, such as when.all[0].operator. Operators may be spelled as
@@ -29,7 +27,7 @@ func parseEffect(data []byte) (*Policy, error) {
 func parse(data []byte, read func(*decoder, any) *Policy, message string) (*Policy, error) {
 	c := newCompiler()
 	if len(data) > maxDocument {
-		c.check.Add("", "the document has %d bytes; the limit is %d", len(data), maxDocument)
+		c.check.fail(CodeLimit, "", "the document has %d bytes; the limit is %d", len(data), maxDocument)
 		return nil, c.check.Err(message)
 	}
 	d := &decoder{check: &c.check}
@@ -131,7 +129,7 @@ func (r *treeReader) object(path string, depth int) (any, error) {
 			return nil, err
 		}
 		if _, twice := out[key]; twice {
-			r.check.Add(at, "stands twice")
+			r.check.fail(CodeDuplicateKey, at, "stands twice")
 		}
 		out[key] = v
 	}

@@ -24,14 +24,21 @@ func parse(t testing.TB, doc string) *policy.Policy {
 
 func someFacts() *policy.Facts {
 	return &policy.Facts{
-		Channel: "web", Intent: "refund", ConversationID: "c1",
+		Channel: "web", Intent: "refund", UserMessage: "I want my money back", ConversationID: "c1",
 		Attributes: map[string]any{
 			"tier": "gold", "wait": 31.0, "vip": true, "tags": []any{"a", "b", 3.0}, "limit": 30.0, "empty": "",
 			"customer": map[string]any{"city": "Köln", "age": 41.0}, "flat.name": "x", "tiers": []any{"gold", "silver"},
-			"opened": "2026-03-02T08:30:00+01:00",
+			"opened": "2026-03-02T08:30:00+01:00", "birthday": "2026-03-02",
+			"conversation.consumerId": "from the other name", "conversation": map[string]any{"minutesSinceStartConversation": 3.0},
 		},
+		Found: map[string]any{
+			"custom.limit": 10.0, "vip": false, "crm.profile": map[string]any{"tier": "gold", "tags": []any{"x"}},
+		},
+		Sources: map[string]string{"custom.limit": "custom", "crm.profile": "function"},
+		Ages:    map[string]time.Duration{"crm.profile": 3 * time.Second},
+		Failed:  map[string]string{"custom.slow": "TIMEOUT: crm did not answer in 50ms"},
 		Skills: func(name string) (event.Skill, bool) {
-			return event.Skill{QueueSize: 7, AgentsOnline: 2, Load: 0.5, WaitSeconds: 90}, name == "billing"
+			return event.Skill{QueueSize: 7, AgentsOnline: 2, Load: 0.5, WaitSeconds: 90, At: time.Date(2026, 11, 22, 17, 29, 55, 0, time.UTC)}, name == "billing"
 		},
 		Now: time.Date(2026, 11, 22, 17, 30, 0, 0, time.UTC), // a Sunday
 	}
@@ -162,7 +169,7 @@ func TestTraceSaysWhy(t *testing.T) {
 		{Path: "when.all[0]", Attribute: "wait", Operator: "greater_than", Expected: 30.0, Actual: 31.0, Truth: event.True},
 		{Path: "when.all[1].not", Attribute: "gone", Operator: "equal", Expected: "x", Truth: event.Unknown, Cause: "missing"},
 		{Path: "when.all[2]", Attribute: "tier", Operator: "less_than", Expected: 3.0, Actual: "gold", Truth: event.Unknown, Cause: "wrong type: a string"},
-		{Path: "when.all[3]", Operator: "cel", Expected: "gone > 3", Truth: event.Unknown, Cause: "no such attribute(s): gone"},
+		{Path: "when.all[3]", Operator: "cel", Expected: "gone > 3", Truth: event.Unknown, Cause: "missing: gone"},
 	}
 	if trace.State != event.Unknown || len(trace.Conditions) != len(want) {
 		t.Fatalf("trace %+v", trace)
@@ -174,14 +181,14 @@ func TestTraceSaysWhy(t *testing.T) {
 	}
 }
 
-func TestCostLimitIsUnknown(t *testing.T) {
+func TestCostLimitIsError(t *testing.T) {
 	list := make([]any, 300)
 	for i := range list {
 		list[i] = float64(i)
 	}
 	f := &policy.Facts{Attributes: map[string]any{"l": list}}
 	trace := stateOf(t, `{"cel":"l.all(x, l.all(y, l.all(z, x + y + z >= 0.0)))"}`, f)
-	if trace.State != event.Unknown || trace.Conditions[0].Cause != "cost limit exceeded" {
+	if trace.State != event.Errored || trace.Cause != "cost limit exceeded" || trace.Conditions[0].Cause != "cost limit exceeded" {
 		t.Errorf("trace %+v", trace)
 	}
 }

@@ -119,7 +119,7 @@ func (v *value) scalar() bool {
 
 // same reports equality of two values of one scalar kind.
 func (v *value) same(o *value) bool {
-	if v.kind != o.kind {
+	if v.kind != o.kind || !v.scalar() {
 		return false
 	}
 	if v.kind == kindString {
@@ -146,11 +146,22 @@ func truthOf(b bool) truth {
 
 func negate(t truth) truth { return isTrue - t }
 
-func equalTo(a, b *value) truth {
-	if !a.scalar() || a.kind != b.kind {
-		return isUnknown
+// alike reports equality of two values of one scalar kind, of strings without
+// regard to case when fold is set.
+func alike(a, b *value, fold bool) bool {
+	if fold && a.kind == kindString && b.kind == kindString {
+		return strings.EqualFold(a.str, b.str)
 	}
-	return truthOf(a.same(b))
+	return a.same(b)
+}
+
+func equalTo(fold bool) func(a, b *value) truth {
+	return func(a, b *value) truth {
+		if !a.scalar() || a.kind != b.kind {
+			return isUnknown
+		}
+		return truthOf(alike(a, b, fold))
+	}
 }
 
 // order compares two numbers or two strings; ok is false for anything else.
@@ -175,27 +186,22 @@ func order(a, b *value) (sign int, ok bool) {
 }
 
 // memberOf reports whether a is an element of the list b.
-func memberOf(a, b *value) truth {
-	if !a.scalar() || b.kind != kindList {
-		return isUnknown
-	}
-	for _, element := range b.list() {
-		e := valueOf(element)
-		if a.same(&e) {
-			return isTrue
+func memberOf(fold bool) func(a, b *value) truth {
+	return func(a, b *value) truth {
+		if !a.scalar() || b.kind != kindList {
+			return isUnknown
 		}
+		return truthOf(contained(a, b.list(), fold))
 	}
-	return isFalse
 }
 
 // contains reports whether the string or list a holds b.
-func contains(a, b *value) truth {
-	switch {
-	case a.kind == kindString && b.kind == kindString:
-		return truthOf(strings.Contains(a.str, b.str))
-	case a.kind == kindList:
-		return memberOf(b, a)
-	default:
-		return isUnknown
+func contains(fold bool) func(a, b *value) truth {
+	member, part := memberOf(fold), textual(either(fold, containsFold, strings.Contains))
+	return func(a, b *value) truth {
+		if a.kind == kindList {
+			return member(b, a)
+		}
+		return part(a, b)
 	}
 }
