@@ -1,0 +1,151 @@
+package foreign
+
+import (
+	"strings"
+	"time"
+)
+
+// call translates isTimeRange and isDateRange.
+func (t *translator) call(n *node) doc {
+	switch strings.ToLower(n.name) {
+	case "istimerange":
+		return t.timeRange(n)
+	case "isdaterange":
+		return t.dateRange(n)
+	}
+	return t.fail(n, "UNKNOWN_FUNCTION", "%s is none of isTimeRange, isDateRange, sqrt; Usher's functions are attributes, such as custom.%s", n.name, n.name)
+}
+
+// ranged takes the arguments that both functions share: from, to, zone, days.
+func (t *translator) ranged(n *node) (from, to string, out doc, ok bool) {
+	var texts []string
+	var days []any
+	for i, arg := range n.args {
+		switch text, isText := arg.value.(string); {
+		case arg.kind == nodeLiteral && isText && i < 3:
+			texts = append(texts, text)
+		case arg.kind == nodeLiteral && isText:
+			days = append(days, weekdays(text)...)
+		case arg.kind == nodeList && i >= 2:
+			for _, day := range arg.args {
+				text, _ := day.value.(string)
+				days = append(days, weekdays(text)...)
+			}
+		default:
+			t.fail(arg, "NOT_SAYABLE", "%s takes constants in quotes: from, to, zone and a list of days", n.name)
+			return "", "", nil, false
+		}
+	}
+	if len(texts) < 2 {
+		t.fail(n, "NOT_SAYABLE", "%s needs from, to and a zone, such as 'America/New_York'", n.name)
+		return "", "", nil, false
+	}
+	out = doc{}
+	if len(texts) > 2 && texts[2] != "" {
+		out["zone"] = texts[2]
+	}
+	if len(days) > 0 {
+		out["days"] = days
+	}
+	return strings.TrimSpace(texts[0]), strings.TrimSpace(texts[1]), out, true
+}
+
+// weekdays reads MON, Monday, or a span such as MON-FRI.
+func weekdays(text string) []any {
+	names := []string{"MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"}
+	position := func(s string) int {
+		s = strings.ToUpper(strings.TrimSpace(s))
+		for i, name := range names {
+			if s == name || len(s) > 3 && strings.HasPrefix(s, name) {
+				return i
+			}
+		}
+		return -1
+	}
+	first, last, span := strings.Cut(text, "-")
+	a, b := position(first), position(last)
+	if !span || a < 0 || b < 0 {
+		if a < 0 || span {
+			return []any{text} // the policy's own check names it
+		}
+		return []any{names[a]}
+	}
+	var out []any
+	for i := a; ; i = (i + 1) % len(names) {
+		out = append(out, names[i])
+		if i == b {
+			return out
+		}
+	}
+}
+
+func (t *translator) timeRange(n *node) doc {
+	fromText, toText, window, ok := t.ranged(n)
+	if !ok {
+		return doc{}
+	}
+	from, okFrom := timeOfDay(fromText)
+	to, okTo := timeOfDay(toText)
+	switch {
+	case !okFrom:
+		return t.fail(n.args[0], "BAD_TIME", "%q is not a time of day such as '09:00:00'", fromText)
+	case !okTo:
+		return t.fail(n.args[1], "BAD_TIME", "%q is not a time of day such as '17:30:00'", toText)
+	case to == "23:59:59":
+		to = "24:00" // the last second of the day belongs to it
+	}
+	window["from"], window["to"] = from, to
+	if to <= from {
+		t.out.warn(t.path, "PAST_MIDNIGHT", "%s('%s','%s') is taken to run past midnight into the next day", n.name, fromText, toText)
+	}
+	return doc{"time": window}
+}
+
+// timeOfDay spells a time as Usher does; seconds only when there are any.
+func timeOfDay(text string) (string, bool) {
+	if text == "24:00" || text == "24:00:00" {
+		return "24:00", true
+	}
+	for _, layout := range []string{"15:04:05", "15:04"} {
+		if at, err := time.Parse(layout, text); err == nil && at.Nanosecond() == 0 {
+			return strings.TrimSuffix(at.Format("15:04:05"), ":00"), true
+		}
+	}
+	return "", false
+}
+
+func (t *translator) dateRange(n *node) doc {
+	fromText, toText, window, ok := t.ranged(n)
+	if !ok {
+		return doc{}
+	}
+	from, okFrom := date(fromText)
+	to, okTo := date(toText)
+	switch {
+	case !okFrom:
+		return t.fail(n.args[0], "BAD_DATE", "%q is not a date such as '12/24/2026', month first", fromText)
+	case !okTo:
+		return t.fail(n.args[1], "BAD_DATE", "%q is not a date such as '12/26/2026', month first", toText)
+	case to < from:
+		return t.fail(n, "BAD_DATE", "the range ends before it begins")
+	}
+	window["from"], window["to"] = from, to
+	return doc{"date": window}
+}
+
+// date reads month/day/year; a year of two digits is one of this century.
+func date(text string) (string, bool) {
+	for _, layout := range []string{"1/2/2006", time.DateOnly} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at.Format(time.DateOnly), true
+		}
+	}
+	if at, err := time.Parse("1/2/06", text); err == nil {
+		// Go takes 69 to 99 for the last century; nobody routes by that one.
+		if at.Year() < 2000 {
+			at = at.AddDate(100, 0, 0)
+		}
+		return at.Format(time.DateOnly), true
+	}
+	return "", false
+}

@@ -1,0 +1,237 @@
+package foreign
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/usherhq/usher/decision/policy"
+)
+
+func (r *reader) livePerson(tree any) {
+	r.each(tree, r.livePersonPolicy, "policies", "rules")
+}
+
+// livePersonPolicy translates one policy of LivePerson. conditions and the
+// expression must both hold when both are there.
+func (r *reader) livePersonPolicy(v any, path string) {
+	before := r.errors
+	o := asObject(v, path, &r.sink)
+	name, _ := o.text("name", "displayName", "display_name")
+	id, hasID := o.text("id", "policyId", "ruleId")
+	d := doc{"name": r.claim(name, id, path, false)}
+	if name != "" && name != d["name"] {
+		d["display_name"] = name
+	}
+	if hasID {
+		r.warn(join(path, "id"), CodeNotTaken, "%s is not kept: the policy is %s from here on", id, d["name"])
+	}
+	if text, ok := o.text("description"); ok {
+		d["description"] = text
+	}
+	if enabled, at, ok := o.take("enabled", "isEnabled", "active"); ok {
+		if _, isFlag := enabled.(bool); !isFlag {
+			r.err(at, policy.CodeInvalid, "is %s, must be true or false", nameOf(enabled))
+		}
+		d["enabled"] = enabled
+	}
+	r.block(o, d)
+	if exception, at, ok := o.take("exception", "exceptions"); ok {
+		d["exception"] = r.exception(exception, at)
+	}
+	o.done()
+	_, isText := o.fields["expression"].(string)
+	r.keep(d, path, before, func(at string) string { return livePersonPath(at, isText && o.fields["conditions"] == nil) })
+}
+
+// block reads conditions and actions into when and effect.
+func (r *reader) block(o *object, d doc) {
+	var all []any
+	if v, at, ok := o.take("conditions", "condition"); ok {
+		all = r.conditions(v, at)
+	}
+	if v, at, ok := o.take("expression"); ok {
+		if c := r.expression(v, at); c != nil && (len(c) > 0 || len(all) > 0) {
+			if len(all) == 0 {
+				d["when"] = c
+			}
+			all = append(all, c)
+		}
+	}
+	if _, direct := d["when"]; !direct && len(all) > 0 {
+		d["when"] = doc{"all": all}
+	}
+	actions, at := o.list("actions", "action")
+	if len(actions) == 0 {
+		r.err(at, policy.CodeMissing, "is empty: a policy without actions does nothing")
+		return
+	}
+	out := make([]any, 0, len(actions))
+	for i, action := range actions {
+		out = append(out, r.action(action, index(at, i)))
+	}
+	d["effect"] = doc{"fixed": doc{"actions": out}}
+}
+
+// exception reads an exception of LivePerson, or one in canonical form.
+func (r *reader) exception(v any, path string) any {
+	if list, ok := v.([]any); ok {
+		if len(list) != 1 {
+			r.err(path, CodeNotSayable, "holds %d exceptions; a policy has one: make policies of the others and put them before this one", len(list))
+			return nil
+		}
+		v, path = list[0], index(path, 0)
+	}
+	if fields, ok := v.(map[string]any); ok && (fields["effect"] != nil || fields["when"] != nil) {
+		return fields
+	}
+	o := asObject(v, path, &r.sink)
+	d := doc{}
+	r.block(o, d)
+	o.done()
+	return d
+}
+
+func (r *reader) expression(v any, path string) doc {
+	text, ok := v.(string)
+	if !ok {
+		r.err(path, policy.CodeInvalid, "is %s, must be a string", nameOf(v))
+		return nil
+	}
+	t := &translator{out: &r.sink, path: path, rename: func(name string) string { return name }}
+	return t.expression(text)
+}
+
+// conditions reads a list of conditions, one alone, or an expression.
+func (r *reader) conditions(v any, path string) []any {
+	switch t := v.(type) {
+	case string:
+		return []any{r.expression(t, path)}
+	case map[string]any:
+		return []any{r.condition(t, path)}
+	case []any:
+		out := make([]any, 0, len(t))
+		for i, one := range t {
+			out = append(out, r.condition(one, index(path, i)))
+		}
+		return out
+	}
+	r.err(path, policy.CodeInvalid, "is %s, must be a list of conditions", nameOf(v))
+	return nil
+}
+
+// livePersonPath turns a path of the canonical document into one of LivePerson's.
+func livePersonPath(path string, expression bool) string {
+	if rest, ok := strings.CutPrefix(path, "when"); ok && expression {
+		return "expression" + rest
+	}
+	return strings.NewReplacer("when.all[", "conditions[", "effect.fixed.actions", "actions").Replace(path)
+}
+
+// action reads an action, and one of the form editor, in the spellings of every
+// generation of the documents.
+func (r *reader) action(v any, path string) any {
+	if text, ok := v.(string); ok {
+		v = map[string]any{"type": text}
+	}
+	o := asObject(v, path, &r.sink)
+	kind, _ := o.text("type", "actionType", "action")
+	kind = strings.ToUpper(strings.NewReplacer(" ", "_", "-", "_").Replace(strings.TrimSpace(kind)))
+	payload := map[string]any{}
+	if p, at, ok := o.take("payload"); ok {
+		for key, value := range asObject(p, at, &r.sink).fields {
+			payload[key] = value
+		}
+	}
+	r.editorAction(o, kind, payload)
+	d := doc{"type": kind}
+	if target, ok := o.text("target"); ok {
+		d["target"] = target
+	}
+	p := &object{out: &r.sink, path: join(path, "payload"), fields: payload}
+	if target, ok := p.text(targetSpellings(kind)...); ok && d["target"] == nil {
+		d["target"] = target
+	}
+	own := map[string]any{}
+	switch kind {
+	case "TRANSFER_TO_AGENT":
+		// The bot says -1 when there is no skill to fall back to.
+		if skill, ok := p.text("fallbackSkillId", "fallbackSkill", "fallback_skill", "skillId"); ok && skill != "-1" {
+			own["fallback_skill"] = skill
+		}
+	case "SEND_MESSAGE":
+		if text, ok := p.text("text", "message"); ok {
+			own["text"] = text
+		}
+	}
+	for _, key := range sortedKeys(payload) {
+		if !contains(p.known, key) {
+			own[key] = payload[key]
+		}
+	}
+	if len(own) > 0 {
+		d["payload"] = own
+	}
+	o.done()
+	return d
+}
+
+func contains(list []string, s string) bool {
+	for _, one := range list {
+		if one == s {
+			return true
+		}
+	}
+	return false
+}
+
+// targetSpellings lists the payload fields that name an action's target; the last
+// one stands for kinds without a target in their payload.
+func targetSpellings(kind string) []string {
+	switch kind {
+	case "TRANSFER_TO_SKILL":
+		return []string{"skillId", "skill", "skill_id"}
+	case "TRANSFER_TO_AGENT":
+		return []string{"agentId", "userId", "agent", "agent_id"}
+	case "TRANSFER_TO_BOT":
+		return []string{"botId", "skillId", "bot", "bot_id"}
+	case "SHOW_ENGAGEMENT", "HIDE_ENGAGEMENT":
+		return []string{"engagementId", "engagement"}
+	}
+	return []string{""}
+}
+
+// editorAction puts the form editor's value where the action's payload has it.
+func (r *reader) editorAction(o *object, kind string, payload map[string]any) {
+	value, at, ok := o.take("value")
+	valueType, typed := o.text("valueType", "dataType", "value_type")
+	if !ok {
+		return
+	}
+	text, isText := textOf(value)
+	if !isText {
+		r.err(at, policy.CodeInvalid, "is %s, must be a string", nameOf(value))
+		return
+	}
+	if _, template := wholeTemplate(text); typed && strings.EqualFold(valueType, "attribute") && !template {
+		text = "{{" + text + "}}"
+	}
+	key := targetSpellings(kind)[0]
+	if kind == "SEND_MESSAGE" {
+		key = "text"
+	}
+	if key == "" {
+		r.err(at, CodeNotSayable, "has no meaning for an action %s; give a payload", kind)
+		return
+	}
+	payload[key] = text
+}
+
+// numberOf reads a number, also one written as a string.
+func numberOf(v any) (json.Number, bool) {
+	text, ok := textOf(v)
+	text = strings.TrimSpace(text)
+	if !ok || !json.Valid([]byte(text)) || text == "" || text[0] != '-' && !isDigit(text[0]) {
+		return "", false
+	}
+	return json.Number(text), true
+}

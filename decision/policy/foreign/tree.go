@@ -1,0 +1,236 @@
+package foreign
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/usherhq/usher/decision/policy"
+)
+
+// sink gathers what a translation has to say about the policy at hand.
+type sink struct {
+	problems []policy.Problem
+	policy   string // id of the policy at hand
+	errors   int
+}
+
+func (s *sink) add(severity policy.Severity, path, code, description string) {
+	if severity == policy.Error {
+		s.errors++
+	}
+	s.problems = append(s.problems, policy.Problem{Severity: severity, Policy: s.policy, Path: path, Code: code, Description: description})
+}
+
+func (s *sink) err(path, code, format string, args ...any) {
+	s.add(policy.Error, path, code, fmt.Sprintf(format, args...))
+}
+
+func (s *sink) warn(path, code, format string, args ...any) {
+	s.add(policy.Warning, path, code, fmt.Sprintf(format, args...))
+}
+
+// readTree decodes JSON. Numbers stay as they are written: an id of twenty digits
+// must not lose its last ones. A key that stands twice is a problem, for the
+// condition that would be lost might be the one that matters.
+func readTree(data []byte, path string, out *sink) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	r := treeReader{dec: dec, out: out}
+	tree, err := r.value(path, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the document")
+	}
+	return tree, nil
+}
+
+type treeReader struct {
+	dec *json.Decoder
+	out *sink
+}
+
+func (r *treeReader) value(path string, depth int) (any, error) {
+	if depth > maxNesting {
+		return nil, fmt.Errorf("nested more than %d deep", maxNesting)
+	}
+	token, err := r.dec.Token()
+	if err != nil {
+		return nil, fmt.Errorf("at byte %d: %w", r.dec.InputOffset(), err)
+	}
+	switch token {
+	case json.Delim('{'):
+		return r.object(path, depth)
+	case json.Delim('['):
+		return r.array(path, depth)
+	}
+	return token, nil
+}
+
+func (r *treeReader) object(path string, depth int) (any, error) {
+	out := map[string]any{}
+	for r.dec.More() {
+		token, err := r.dec.Token()
+		if err != nil {
+			return nil, fmt.Errorf("at byte %d: %w", r.dec.InputOffset(), err)
+		}
+		key, _ := token.(string)
+		v, err := r.value(join(path, key), depth+1)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := out[key]; twice {
+			r.out.err(join(path, key), policy.CodeDuplicateKey, "stands twice")
+		}
+		out[key] = v
+	}
+	if _, err := r.dec.Token(); err != nil {
+		return nil, fmt.Errorf("at byte %d: %w", r.dec.InputOffset(), err)
+	}
+	return out, nil
+}
+
+func (r *treeReader) array(path string, depth int) (any, error) {
+	out := []any{}
+	for r.dec.More() {
+		v, err := r.value(index(path, len(out)), depth+1)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	if _, err := r.dec.Token(); err != nil {
+		return nil, fmt.Errorf("at byte %d: %w", r.dec.InputOffset(), err)
+	}
+	return out, nil
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+
+// object is a JSON object whose fields are taken out one by one; done tells of
+// those that nobody took.
+type object struct {
+	out    *sink
+	path   string
+	fields map[string]any
+	known  []string
+}
+
+// asObject reports a value that is no object and then acts like an empty one.
+func asObject(v any, path string, out *sink) *object {
+	fields, ok := v.(map[string]any)
+	if !ok {
+		out.err(path, policy.CodeInvalid, "is %s, must be an object", nameOf(v))
+	}
+	return &object{out: out, path: path, fields: fields}
+}
+
+func nameOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case string:
+		return "a string"
+	case json.Number, float64:
+		return "a number"
+	case bool:
+		return "a boolean"
+	case []any:
+		return "a list"
+	default:
+		return "an object"
+	}
+}
+
+// take hands out a field under the first of its spellings that is there. null and
+// the empty string count as not given. Two spellings at once are an error.
+func (o *object) take(spellings ...string) (v any, path string, ok bool) {
+	path = join(o.path, spellings[0])
+	for _, name := range spellings {
+		o.known = append(o.known, name)
+		one, there := o.fields[name]
+		if !there || one == nil || one == "" {
+			continue
+		}
+		if ok {
+			o.out.err(join(o.path, name), policy.CodeInvalid, "is another spelling of %s, which stands here too", path)
+			continue
+		}
+		v, path, ok = one, join(o.path, name), true
+	}
+	return v, path, ok
+}
+
+// text takes a string; numbers, which ids often are, become strings.
+func (o *object) text(spellings ...string) (string, bool) {
+	v, path, ok := o.take(spellings...)
+	if !ok {
+		return "", false
+	}
+	s, isText := textOf(v)
+	if !isText {
+		o.out.err(path, policy.CodeInvalid, "is %s, must be a string", nameOf(v))
+	}
+	return s, isText
+}
+
+func textOf(v any) (string, bool) {
+	switch t := v.(type) {
+	case string:
+		return t, true
+	case json.Number:
+		return t.String(), true
+	}
+	return "", false
+}
+
+func (o *object) list(spellings ...string) ([]any, string) {
+	v, path, ok := o.take(spellings...)
+	if !ok {
+		return nil, path
+	}
+	l, isList := v.([]any)
+	if !isList {
+		o.out.err(path, policy.CodeInvalid, "is %s, must be a list", nameOf(v))
+	}
+	return l, path
+}
+
+// done warns of fields that nobody took.
+func (o *object) done() {
+	for _, key := range sortedKeys(o.fields) {
+		if !slices.Contains(o.known, key) {
+			o.out.warn(join(o.path, key), CodeNotTaken, "has no counterpart here and is left out")
+		}
+	}
+}
+
+func sortedKeys(m map[string]any) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// wholeTemplate returns the attribute of a text that is nothing but {{attribute}}.
+func wholeTemplate(text string) (string, bool) {
+	inner, ok := strings.CutPrefix(strings.TrimSpace(text), "{{")
+	inner, closed := strings.CutSuffix(inner, "}}")
+	inner = strings.TrimSpace(inner)
+	return inner, ok && closed && inner != "" && !strings.ContainsAny(inner, "{}")
+}
