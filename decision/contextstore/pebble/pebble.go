@@ -16,6 +16,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/usherhq/usher/decision/contextstore"
 )
@@ -56,6 +57,7 @@ func Open(dir string, log *slog.Logger) (*Engine, error) {
 	options := &pebble.Options{
 		CacheSize: cacheSize, MemTableSize: memTableSize,
 		FormatMajorVersion: pebble.FormatNewest, Logger: logger{log},
+		FS: vfs.Default, // without the watch on slow disks, which outlives a failed Open
 	}
 	for i := range options.Levels { // most look-ups of a decision find nothing
 		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
