@@ -1,0 +1,135 @@
+package attribute
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/usherhq/usher/decision"
+	"github.com/usherhq/usher/decision/contextstore"
+)
+
+// load reads everything that the context may hold, in one call.
+func (s *search) load(ctx context.Context) {
+	if len(s.saved) == 0 || s.r.deps.Context == nil {
+		return
+	}
+	r := s.q.Request
+	plain, captured := contextstore.Sessions(r.SessionID, r.ConversationID, r.ConsumerID), capturedFor(r)
+	var namespaces, sessions []string
+	for i := range s.saved {
+		own := plain
+		if s.saved[i].namespace == contextstore.CaptureNamespace {
+			own = captured
+		}
+		if len(own) == 0 || slices.Contains(namespaces, s.saved[i].namespace) {
+			continue
+		}
+		namespaces = append(namespaces, s.saved[i].namespace)
+		if !slices.Contains(sessions, own[0]) {
+			sessions = append(sessions, own...)
+		}
+	}
+	if len(namespaces) == 0 {
+		return
+	}
+	docs, err := s.r.deps.Context.Load(ctx, s.q.Account, sessions, namespaces)
+	if err != nil {
+		cause := causeOf(ctx, err)
+		for i := range s.saved {
+			if slices.Contains(namespaces, s.saved[i].namespace) {
+				s.fail(s.saved[i].name, cause)
+			}
+		}
+		return
+	}
+	for i := range s.saved {
+		one := &s.saved[i]
+		if one.namespace == contextstore.CaptureNamespace {
+			s.take(one, docs, captured)
+		} else {
+			s.take(one, docs, plain)
+		}
+	}
+}
+
+// capturedFor lists the sessions of what was captured: an authenticated customer's
+// goes before a visitor's.
+func capturedFor(r *decision.Request) (sessions []string) {
+	if r.ConsumerID != "" {
+		sessions = append(sessions, contextstore.Customer(r.ConsumerID))
+	}
+	if r.VisitorID != "" {
+		sessions = append(sessions, contextstore.Visitor(r.VisitorID))
+	}
+	return sessions
+}
+
+// take finds one attribute in the documents: in that of the first session that has
+// the property, so that a conversation's own value hides the consumer's.
+func (s *search) take(one *saved, docs []contextstore.Document, sessions []string) {
+	if s.answer != nil && s.answer.Values[one.name] != nil {
+		return
+	}
+	for _, session := range sessions {
+		for i := range docs {
+			d := &docs[i]
+			if d.Namespace != one.namespace || d.Session != session {
+				continue
+			}
+			v, ok := d.Lookup(one.path)
+			if !ok {
+				continue
+			}
+			s.checked(one.name, v, s.sourceOf(d))
+			if isPersonal(d.PII, one.path) {
+				s.out().Redact = append(s.out().Redact, one.name)
+			}
+			return
+		}
+	}
+}
+
+// checked takes a value unless the account declared the attribute otherwise.
+func (s *search) checked(name string, value any, source string) {
+	if value == nil {
+		return
+	}
+	if a, rest, ok := s.declared(name); ok && rest == "" {
+		if err := a.Fits(value); err != nil {
+			s.fail(name, err.Error())
+			return
+		}
+	}
+	s.put(name, value, source)
+}
+
+func (s *search) sourceOf(d *contextstore.Document) string {
+	switch {
+	case d.Namespace == contextstore.CaptureNamespace:
+		return sourceCaptured
+	case d.Session == contextstore.Global:
+		return sourceGlobal
+	case s.q.Request.ConsumerID != "" && d.Session == contextstore.Consumer(s.q.Request.ConsumerID):
+		return sourceConsumer
+	default:
+		return sourceConversation
+	}
+}
+
+// isPersonal reports whether the path leads to, into or around a personal property.
+func isPersonal(properties []string, path string) bool {
+	return slices.ContainsFunc(properties, func(p string) bool {
+		return p == path || strings.HasPrefix(path, p+".") || strings.HasPrefix(p, path+".")
+	})
+}
+
+// causeOf says in a record why the context is missing; what the store says of
+// itself is for its own log.
+func causeOf(ctx context.Context, err error) string {
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
+		return "the context store did not answer within the decision's budget"
+	}
+	return "the context store could not be read: " + err.Error()
+}
