@@ -20,14 +20,15 @@ import (
 func newTokenCommand(w *world) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "token",
-		Short: "Create, list and revoke API tokens",
+		Short: "Create, list, regenerate and revoke API tokens",
 		Long: `Tokens are records of the config log: whoever reaches it may make one, which is
 also the way back in after the admin token was lost. Only a token's hash is kept.`,
 		Example: `  usher token create --name "web bot" --account default --scopes decide,ingest --expires 2160h
   usher token list
+  usher token regenerate ID --reason "the yearly one"
   usher token revoke ID --reason "leaked"`,
 	}
-	c.AddCommand(newTokenCreateCommand(w), newTokenListCommand(w), newTokenRevokeCommand(w))
+	c.AddCommand(newTokenCreateCommand(w), newTokenListCommand(w), newTokenRegenerateCommand(w), newTokenRevokeCommand(w))
 	return c
 }
 
@@ -101,6 +102,27 @@ func newTokenListCommand(w *world) *cobra.Command {
 			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", i.ID, i.Scopes, expires, i.Created.UTC().Format(time.RFC3339), i.Author, i.Name)
 		}
 		return t.Flush()
+	})
+	return c
+}
+
+func newTokenRegenerateCommand(w *world) *cobra.Command {
+	var s settings
+	reason := ""
+	c := &cobra.Command{
+		Use: "regenerate ID", Short: "Give a token a new secret and print it, this once", Args: cobra.ExactArgs(1),
+		Long: `Rights, account and expiry stay. The former secret is refused at once, on every replica.`,
+	}
+	s.bind(c, toolSections()...)
+	c.Flags().StringVar(&reason, "reason", "", "why; kept in the audit log")
+	c.RunE = w.control(&s, func(c *cobra.Command, args []string, store *configlog.Store) error {
+		plain, info, err := token.New(store, time.Now, rand.Reader).Regenerate(c.Context(), args[0], author(), reason)
+		if err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(w.err, "token %s, shown this once:\n", info.ID) // the token itself is the result
+		_, err = fmt.Fprintln(w.out, plain)
+		return err
 	})
 	return c
 }

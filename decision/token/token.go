@@ -60,7 +60,7 @@ type Spec struct {
 type Info struct {
 	Spec
 	ID      string
-	Author  string
+	Author  string // who made it, or gave it its last secret
 	Created time.Time
 }
 
@@ -87,6 +87,7 @@ type document struct {
 	Account string     `json:"account,omitempty"`
 	Scopes  []string   `json:"scopes"`
 	Expires *time.Time `json:"expires,omitempty"`
+	Created *time.Time `json:"created,omitempty"` // of a token that got a new secret
 }
 
 // index is every token by id, for one state of the config log.
@@ -136,6 +137,9 @@ func readEntry(r configlog.Resource) (*entry, bool) {
 	}
 	if d.Expires != nil {
 		e.info.Expires, e.expires = *d.Expires, d.Expires.Unix()
+	}
+	if d.Created != nil {
+		e.info.Created = *d.Created
 	}
 	e.principal = &rpc.Principal{ID: r.Name, Account: d.Account, Scopes: e.info.Scopes, Expires: e.info.Expires}
 	return e, true
@@ -190,30 +194,78 @@ func (t *Tokens) create(ctx context.Context, id string, spec Spec, author string
 	if err := c.Err("the token is not valid"); err != nil {
 		return "", Info{}, err
 	}
-	secret, err := t.draw(crcAt - len(prefix) - idSize - 1)
-	if err != nil {
-		return "", Info{}, err
-	}
-	plain := prefix + id + "_" + secret
-	plain += checksum(plain)
-	sum := sha256.Sum256([]byte(plain))
-	d := document{
-		Hash: hex.EncodeToString(sum[:]), Name: spec.Name, Account: spec.Account,
-		Scopes: strings.Split(spec.Scopes.String(), ","),
-	}
-	if !spec.Expires.IsZero() {
-		d.Expires = &spec.Expires
-	}
-	value, err := json.Marshal(d)
-	if err != nil {
-		return "", Info{}, fmt.Errorf("write token %q: %w", id, err)
-	}
-	r, err := t.store.Write(ctx, event.ConfigChange{Kind: configlog.KindToken, Name: id, Value: value, Author: author})
+	plain, r, err := t.write(ctx, event.ConfigChange{Name: id, Author: author}, Info{Spec: spec})
 	if err != nil {
 		return "", Info{}, fmt.Errorf("create token %q: %w", id, err)
 	}
-	t.view.Refresh()
 	return plain, Info{Spec: spec, ID: id, Author: author, Created: r.Time}, nil
+}
+
+// write draws a secret and stores the token that the change names.
+func (t *Tokens) write(ctx context.Context, c event.ConfigChange, info Info) (plain string, r configlog.Resource, err error) {
+	secret, err := t.draw(crcAt - len(prefix) - idSize - 1)
+	if err != nil {
+		return "", r, err
+	}
+	plain = prefix + c.Name + "_" + secret
+	plain += checksum(plain)
+	sum := sha256.Sum256([]byte(plain))
+	d := document{
+		Hash: hex.EncodeToString(sum[:]), Name: info.Name, Account: info.Account,
+		Scopes: strings.Split(info.Scopes.String(), ","),
+	}
+	if !info.Expires.IsZero() {
+		d.Expires = &info.Expires
+	}
+	if !info.Created.IsZero() {
+		d.Created = &info.Created
+	}
+	value, err := json.Marshal(d)
+	if err != nil {
+		return "", r, fmt.Errorf("encode token: %w", err)
+	}
+	c.Kind, c.Value = configlog.KindToken, value
+	if r, err = t.store.Write(ctx, c); err != nil {
+		return "", r, err
+	}
+	t.view.Refresh()
+	return plain, r, nil
+}
+
+// Regenerate gives a token a new secret and returns its plain text, which is kept
+// nowhere. Rights, account and expiry stay. The former secret is refused from the
+// moment this returns, and by every other replica as soon as it has read the
+// config log, well within a second of it. Errors: NotFound, Precondition for a
+// token that has expired, Conflict when it was changed meanwhile.
+func (t *Tokens) Regenerate(ctx context.Context, id, author, reason string) (plain string, info Info, err error) {
+	e, ok := t.view.Refresh().entries[id]
+	r, stored := t.store.State().Get("", configlog.KindToken, id)
+	if !ok || !stored {
+		return "", Info{}, notFound(id)
+	}
+	if e.expires != 0 && t.now().Unix() >= e.expires {
+		return "", Info{}, fault.New(fault.Precondition, "TOKEN_EXPIRED", "token %q has expired; create another", id)
+	}
+	info = e.info
+	info.Author = author
+	change := event.ConfigChange{Name: id, Base: r.Revision, Author: author, Reason: reason}
+	if plain, _, err = t.write(ctx, change, info); err != nil {
+		return "", Info{}, fmt.Errorf("regenerate token %q: %w", id, err)
+	}
+	return plain, info, nil
+}
+
+func notFound(id string) error {
+	return fault.New(fault.NotFound, "TOKEN_NOT_FOUND", "there is no token %q", id)
+}
+
+// Get returns what is known of one token; ok is false when there is none.
+func (t *Tokens) Get(id string) (info Info, ok bool) {
+	e, ok := t.view.Refresh().entries[id]
+	if !ok {
+		return Info{}, false
+	}
+	return e.info, true
 }
 
 // Bootstrap makes the first admin token of an installation and returns its plain
@@ -235,7 +287,7 @@ func (t *Tokens) Bootstrap(ctx context.Context) (string, error) {
 func (t *Tokens) Revoke(ctx context.Context, id, author, reason string) error {
 	r, ok := t.store.State().Get("", configlog.KindToken, id)
 	if !ok {
-		return fault.New(fault.NotFound, "TOKEN_NOT_FOUND", "there is no token %q", id)
+		return notFound(id)
 	}
 	change := event.ConfigChange{Kind: configlog.KindToken, Name: id, Base: r.Revision, Deleted: true, Author: author, Reason: reason}
 	if _, err := t.store.Write(ctx, change); err != nil {

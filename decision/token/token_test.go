@@ -147,6 +147,63 @@ func TestRevocationReachesEveryReplica(t *testing.T) {
 	}
 }
 
+// refusalBound is how long after a change of the log a replica may still take
+// what the change has ended.
+const refusalBound = time.Second
+
+func TestRegenerateEndsTheFormerSecretEverywhere(t *testing.T) {
+	f := start(t)
+	tokens := f.tokens()
+	other := replica(t, f.log)
+	elsewhere := token.New(other, func() time.Time { return f.now }, rand.Reader)
+	spec := token.Spec{Name: "bot", Scopes: rpc.ScopeDecide | rpc.ScopeRead, Expires: f.now.Add(time.Hour)}
+	former, made, err := tokens.Create(t.Context(), spec, "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	soon(t, func() bool { _, err := elsewhere.Verify(former); return err == nil })
+	plain, info, err := tokens.Regenerate(t.Context(), made.ID, "bob", "yearly")
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if _, err := tokens.Verify(former); reason(err) != "TOKEN_UNKNOWN" {
+		t.Errorf("right after it the former secret gives %v", err)
+	}
+	soon(t, func() bool { _, err := elsewhere.Verify(former); return reason(err) == "TOKEN_UNKNOWN" })
+	if took := time.Since(began); took > refusalBound {
+		t.Errorf("another replica took the former secret for %v, at most %v is promised", took, refusalBound)
+	}
+	for name, at := range map[string]*token.Tokens{"here": tokens, "there": elsewhere} {
+		p, err := at.Verify(plain)
+		if err != nil || p.ID != made.ID || p.Scopes != spec.Scopes || !p.Expires.Equal(spec.Expires) {
+			t.Errorf("%s the new secret gives %+v, %v", name, p, err)
+		}
+	}
+	if plain == former || plain[6:18] != former[6:18] || info.ID != made.ID || info.Author != "bob" || info.Name != made.Name || info.Scopes != made.Scopes {
+		t.Errorf("regenerated %+v of %+v", info, made)
+	}
+	if listed := elsewhere.List(""); len(listed) != 1 || !listed[0].Created.Equal(made.Created) || listed[0].Author != "bob" {
+		t.Errorf("listed as %+v, want the time it was made, %v", listed, made.Created)
+	}
+}
+
+func TestRegenerateOfWhatCannotBe(t *testing.T) {
+	f := start(t)
+	tokens := f.tokens()
+	if _, _, err := tokens.Regenerate(t.Context(), "nobody", "ann", ""); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("of an unknown token: %v", err)
+	}
+	_, info, err := tokens.Create(t.Context(), token.Spec{Scopes: rpc.ScopeRead, Expires: f.now.Add(time.Minute)}, "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.now = f.now.Add(time.Minute)
+	if _, _, err := tokens.Regenerate(t.Context(), info.ID, "ann", ""); fault.KindOf(err) != fault.Precondition {
+		t.Errorf("of an expired token: %v", err)
+	}
+}
+
 func TestCreateRefusesASpecWithoutSense(t *testing.T) {
 	f := start(t)
 	_, _, err := f.tokens().Create(t.Context(), token.Spec{Account: "nobody", Expires: f.now}, "ann")
