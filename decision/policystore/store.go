@@ -1,5 +1,6 @@
 // Package policystore keeps each account's ordered policies on the config log:
-// reading, writing with etags, and the compiled set that decisions use.
+// reading, writing with etags, drafts and what becomes of them, every revision
+// that ever was, and the compiled set that decisions use.
 //
 // A document that does not compile is refused when it is written, with all its
 // faults. One that is found on the log all the same, written by a newer version
@@ -9,7 +10,6 @@ package policystore
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"sync/atomic"
 
@@ -26,28 +26,65 @@ type Log interface {
 	Changed() <-chan struct{}
 }
 
+// EnvironmentSource says what an account's policies may speak of; the catalogue
+// is one. Environment returns the same pointer until something changed, nil when
+// nothing is known, and never blocks. Changed returns a channel that is closed at
+// the next change: take it first, then the environment.
+type EnvironmentSource interface {
+	Environment(account string) *policy.Environment
+	Changed() <-chan struct{}
+}
+
 // Store keeps policies. It is safe for concurrent use; [Store.Policies] takes no
 // lock.
 type Store struct {
 	log   Log
+	env   EnvironmentSource // nil: policies are checked by themselves only
 	ready chan struct{}
 	empty *policy.Set
 
-	mu   sync.Mutex // of those who compile
-	sets sync.Map   // account -> *atomic.Pointer[policy.Set]
+	mu    sync.Mutex // of those who compile
+	lists sync.Map   // account -> *atomic.Pointer[list]
+
+	past past
+}
+
+// list is an account's policies as they are live.
+type list struct {
+	set *policy.Set
+	env *policy.Environment
+	// problems are found when somebody asks, once.
+	problems func() []policy.Problem
+}
+
+// Option changes a store before it runs.
+type Option func(*Store)
+
+// WithEnvironment has policies checked and compiled with what the account's
+// catalogue says, and compiled again when that changes.
+func WithEnvironment(env EnvironmentSource) Option {
+	return func(s *Store) { s.env = env }
 }
 
 // New makes a store over the log. Sets are compiled once Run follows the log.
-func New(log Log) *Store {
-	return &Store{log: log, ready: make(chan struct{}), empty: policy.Compile(nil, 0)}
+func New(log Log, opts ...Option) *Store {
+	s := &Store{log: log, ready: make(chan struct{}), empty: policy.Compile(nil, 0), past: newPast()}
+	for _, opt := range opts {
+		opt(s)
+	}
+	return s
 }
 
 // Run compiles the policies of every account, closes Ready, and goes on
 // compiling what changes until ctx ends; then it returns nil. Start it once the
-// log is ready.
+// log and the environment are ready.
 func (s *Store) Run(ctx context.Context) error {
 	for first := true; ; first = false {
 		changed := s.log.Changed()
+		var known <-chan struct{}
+		if s.env != nil {
+			known = s.env.Changed()
+		}
 		s.refreshAll()
 		if first {
 			close(s.ready)
@@ -56,6 +93,7 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+		case <-known:
 		}
 	}
 }
@@ -66,18 +104,18 @@ func (s *Store) Ready() <-chan struct{} { return s.ready }
 // Policies returns the account's compiled policies, an empty set when it has
 // none. It never blocks and never compiles.
 func (s *Store) Policies(account string) *policy.Set {
-	if set := s.load(account); set != nil {
-		return set
+	if l := s.load(account); l != nil {
+		return l.set
 	}
 	return s.empty
 }
 
-func (s *Store) load(account string) *policy.Set {
-	v, ok := s.sets.Load(account)
+func (s *Store) load(account string) *list {
+	v, ok := s.lists.Load(account)
 	if !ok {
 		return nil
 	}
-	slot, _ := v.(*atomic.Pointer[policy.Set])
+	slot, _ := v.(*atomic.Pointer[list])
 	return slot.Load()
 }
 
@@ -88,7 +126,7 @@ func (s *Store) refreshAll() {
 		accounts[a] = struct{}{}
 	}
 	// An account that was deleted still has to lose its policies.
-	s.sets.Range(func(key, _ any) bool {
+	s.lists.Range(func(key, _ any) bool {
 		account, _ := key.(string)
 		accounts[account] = struct{}{}
 		return true
@@ -98,41 +136,51 @@ func (s *Store) refreshAll() {
 	}
 }
 
+// environment is what the account's policies may speak of, nil when unknown.
+func (s *Store) environment(account string) *policy.Environment {
+	if s.env == nil {
+		return nil
+	}
+	return s.env.Environment(account)
+}
+
 // refresh compiles the account's policies unless the live set is current.
 func (s *Store) refresh(account string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := s.log.State()
+	st, env := s.log.State(), s.environment(account)
 	revision := st.KindRevision(account, configlog.KindPolicy)
 	old := s.load(account)
-	if old != nil && old.Revision() >= revision || old == nil && revision == 0 {
+	if old == nil && revision == 0 || old != nil && old.set.Revision() >= revision && old.env == env {
 		return
+	}
+	// What did not change is not parsed again: a list has thousands.
+	parsed := map[string]*policy.Policy{}
+	for i := 0; old != nil && i < old.set.Len(); i++ {
+		p := old.set.Rule(i).Policy()
+		parsed[p.Name] = p
 	}
 	resources := st.List(account, configlog.KindPolicy)
 	policies := make([]*policy.Policy, len(resources))
 	for i, r := range resources {
-		policies[i] = read(r)
+		if p := parsed[r.Name]; p != nil && p.Revision == r.Revision {
+			policies[i] = p
+		} else {
+			policies[i] = read(r)
+		}
 	}
-	v, _ := s.sets.LoadOrStore(account, &atomic.Pointer[policy.Set]{})
-	slot, _ := v.(*atomic.Pointer[policy.Set])
-	slot.Store(policy.Compile(policies, revision))
+	v, _ := s.lists.LoadOrStore(account, &atomic.Pointer[list]{})
+	slot, _ := v.(*atomic.Pointer[list])
+	slot.Store(&list{
+		set: policy.Compile(policies, revision, policy.WithEnvironment(env)), env: env,
+		problems: sync.OnceValue(func() []policy.Problem { return policy.Check(policies, env) }),
+	})
 }
 
 // read parses a stored policy. One that cannot be read keeps what can be told of
 // it, so that people see it in its place and can repair it.
 func read(r configlog.Resource) *policy.Policy {
-	p, err := policy.Parse(r.Value)
-	if err != nil {
-		p = &policy.Policy{Fault: err}
-		var known struct {
-			DisplayName string  `json:"display_name"`
-			Rank        float64 `json:"rank"`
-			Enabled     bool    `json:"enabled"`
-		}
-		if json.Unmarshal(r.Value, &known) == nil {
-			p.DisplayName, p.Rank, p.Enabled = known.DisplayName, known.Rank, known.Enabled
-		}
-	}
+	p := parse(r.Value)
 	p.Name, p.Revision = r.Name, r.Revision
 	return p
 }
@@ -142,23 +190,37 @@ func read(r configlog.Resource) *policy.Policy {
 func (s *Store) List(account string) ([]*policy.Policy, int64) {
 	s.refresh(account)
 	set := s.Policies(account)
+	return policiesOf(set), set.Revision()
+}
+
+func policiesOf(set *policy.Set) []*policy.Policy {
 	out := make([]*policy.Policy, set.Len())
 	for i := range out {
 		out[i] = set.Rule(i).Policy()
 	}
-	return out, set.Revision()
+	return out
+}
+
+// Problems lists what is wrong or doubtful about the live policies. The slice is
+// shared: it must not be changed.
+func (s *Store) Problems(account string) []policy.Problem {
+	s.refresh(account)
+	l := s.load(account)
+	if l == nil {
+		return nil
+	}
+	return l.problems()
 }
 
 // Get returns one policy and its place in the list. The error is NotFound when
 // there is none. The policy must not be changed.
 func (s *Store) Get(account, name string) (*policy.Policy, int, error) {
 	list, _ := s.List(account)
-	for i, p := range list {
-		if p.Name == name {
-			return p, i, nil
-		}
+	at := find(list, name)
+	if at < 0 {
+		return nil, 0, fault.New(fault.NotFound, "NOT_FOUND", "policy %q does not exist", name)
 	}
-	return nil, 0, fault.New(fault.NotFound, "NOT_FOUND", "policy %q does not exist", name)
+	return list[at], at, nil
 }
 
 // Resource returns the stored record of a policy: author, reason and time of its

@@ -2,7 +2,7 @@ package policystore
 
 import (
 	"context"
-	"fmt"
+	"encoding/json"
 	"slices"
 	"strconv"
 
@@ -21,22 +21,67 @@ type Change struct {
 	// there now. A stale one is a Conflict with the current one as metadata.
 	Etag           int64
 	Author, Reason string
+	// ValidateOnly checks everything and writes nothing; what is returned is what
+	// would have been stored.
+	ValidateOnly bool
 }
 
-// Create adds a policy at the end of the list. p.Rank is set by the store.
-// Errors: Invalid with every fault, Exists, Precondition when the account is
-// full, and those of the log. The result is the policy as stored.
+// Create adds a policy at the end of the list, before the default policy; one
+// called [policy.DefaultName] becomes that. p.Rank is set by the store. Errors:
+// Invalid with every fault, the environment's included, Exists, Precondition when
+// the account is full, and those of the log. The result is the policy as stored.
 func (s *Store) Create(ctx context.Context, account string, p *policy.Policy, c Change) (*policy.Policy, error) {
 	list, _ := s.List(account)
 	if len(list) >= MaxPolicies {
-		return nil, fault.New(fault.Precondition, "TOO_MANY_POLICIES", "the account has %d policies; the limit is %d", len(list), MaxPolicies)
+		return nil, tooMany(len(list) + 1)
+	}
+	if find(list, p.Name) >= 0 {
+		// A resource that exists is for the log to refuse, with its etag.
+		return s.write(ctx, account, p, 0, c)
 	}
 	own := *p
-	own.Rank = 1
-	if len(list) > 0 {
-		own.Rank = list[len(list)-1].Rank + 1
+	own.Rank = nextRank(list)
+	if own.Name == policy.DefaultName {
+		own.Rank = 0
 	}
-	return s.write(ctx, account, &own, 0, c)
+	if err := s.check(account, list, &own); err != nil {
+		return nil, err
+	}
+	if own.Name != policy.DefaultName {
+		return s.write(ctx, account, &own, 0, c)
+	}
+	also, err := s.withoutOldDefault(account)
+	if err != nil {
+		return nil, err
+	}
+	return s.write(ctx, account, &own, 0, c, also...)
+}
+
+// nextRank is above that of every policy but the default.
+func nextRank(list []*policy.Policy) float64 {
+	for _, p := range slices.Backward(list) {
+		if p.Name != policy.DefaultName {
+			return p.Rank + 1
+		}
+	}
+	return 1
+}
+
+// withoutOldDefault is the part of a change that takes from the account's own
+// document the default effect that accounts had before the default policy, so that
+// it does not come back when the policy is deleted.
+func (s *Store) withoutOldDefault(account string) ([]event.ConfigPart, error) {
+	r, ok := s.log.State().Get(account, configlog.KindAccount, account)
+	if !ok {
+		return nil, nil
+	}
+	fields, err := fieldsOf(r.Value)
+	if err != nil || fields["default_effect"] == nil {
+		return nil, nil //nolint:nilerr // what cannot be read has no default effect either
+	}
+	delete(fields, "default_effect")
+	value, err := json.Marshal(fields)
+	return []event.ConfigPart{{Kind: configlog.KindAccount, Name: account, Base: r.Revision, Value: value}}, err
 }
 
 // Update reads the policy, lets edit change a copy of it, and writes that.
@@ -53,15 +98,32 @@ func (s *Store) Update(ctx context.Context, account, name string, c Change, edit
 		return nil, err
 	}
 	own.Name, own.Rank = current.Name, current.Rank
+	list, _ := s.List(account)
+	if err := s.check(account, list, &own); err != nil {
+		return nil, err
+	}
 	return s.write(ctx, account, &own, c.base(current), c)
 }
 
-// SetEnabled puts a policy to work or takes it out of work. Errors as Update.
+// SetEnabled puts a policy to work or takes it out of work; that is possible
+// whatever else is wrong with it, unless it cannot be read. Errors as Update.
 func (s *Store) SetEnabled(ctx context.Context, account, name string, enabled bool, c Change) (*policy.Policy, error) {
-	return s.Update(ctx, account, name, c, func(p *policy.Policy) error {
-		p.Enabled = enabled
-		return nil
-	})
+	if enabled {
+		return s.Update(ctx, account, name, c, func(p *policy.Policy) error {
+			p.Enabled = true
+			return nil
+		})
+	}
+	current, _, err := s.Get(account, name)
+	if err != nil {
+		return nil, err
+	}
+	if current.Fault != nil {
+		return nil, broken(name)
+	}
+	own := *current
+	own.Enabled = false
+	return s.write(ctx, account, &own, c.base(current), c)
 }
 
 // Delete removes a policy; its history stays on the log. Errors: NotFound,
@@ -80,80 +142,59 @@ func (s *Store) Delete(ctx context.Context, account, name string, c Change) erro
 }
 
 // Move puts a policy at a place of the list, from 0; a place beyond the end is
-// the end. Errors as Update. Only the moved policy is written, except when its
-// neighbours have no rank left between them: then the list is spread out first,
-// one policy at a time and without changing the order.
+// the end, before the default policy, which cannot be moved. Errors as Update.
+// Only the moved policy is written, except when its neighbours have no rank left
+// between them: then the whole list is numbered anew in the same change.
 func (s *Store) Move(ctx context.Context, account, name string, position int, c Change) (*policy.Policy, error) {
 	if position < 0 {
 		var check fault.Check
 		check.Add("position", "is %d, must not be negative", position)
 		return nil, check.Err("move is not valid")
 	}
-	for attempt := 0; ; attempt++ {
-		current, at, err := s.Get(account, name)
-		if err != nil {
-			return nil, err
+	for try := 1; ; try++ {
+		stored, err := s.move(ctx, account, name, position, c)
+		// A conflict may be about others of the list, in which the place was chosen.
+		if try == maxTries || fault.KindOf(err) != fault.Conflict {
+			return stored, err
 		}
-		if at == position {
-			return current, c.guard(current)
-		}
-		list, _ := s.List(account)
-		rank, ok := rankAt(list, at, position)
-		if !ok && attempt == 0 {
-			if err := s.spread(ctx, account, list, c); err != nil {
-				return nil, err
-			}
-			// The move's own etag was spent on spreading.
-			c.Etag = 0
-			continue
-		}
-		if current.Fault != nil {
-			return nil, fault.New(fault.Precondition, "POLICY_INVALID", "policy %q is not valid; repair or delete it", name)
-		}
-		own := *current
-		own.Rank = rank
-		return s.write(ctx, account, &own, c.base(current), c)
 	}
 }
 
-// rankAt finds a rank that puts the policy at place from to place position; ok
-// is false when the neighbours there are too close.
-func rankAt(list []*policy.Policy, from, position int) (float64, bool) {
-	others := make([]*policy.Policy, 0, len(list))
-	for i, p := range list {
-		if i != from {
-			others = append(others, p)
-		}
+func (s *Store) move(ctx context.Context, account, name string, position int, c Change) (*policy.Policy, error) {
+	list, seen := s.live(account)
+	at, ok := places(list)[name]
+	switch {
+	case !ok:
+		return nil, fault.New(fault.NotFound, "NOT_FOUND", "policy %q does not exist", name)
+	case list[at].isDefault():
+		return nil, fault.New(fault.Precondition, "DEFAULT_POLICY", "the default policy is always the last and cannot be moved")
 	}
-	switch position = min(position, len(others)); {
-	case len(others) == 0:
-		return list[from].Rank, true
-	case position == 0:
-		return others[0].Rank - 1, true
-	case position == len(others):
-		return others[position-1].Rank + 1, true
+	moved := list[at]
+	if err := c.guard(moved.Policy); err != nil {
+		return nil, err
 	}
-	before, after := others[position-1].Rank, others[position].Rank
-	middle := before + (after-before)/2
-	return middle, middle > before && middle < after
+	others := slices.Delete(slices.Clone(list), at, at+1)
+	target := defaultLast(slices.Insert(others, min(position, len(others)), moved))
+	switch {
+	case target[at].Name == name:
+		return moved.Policy, nil
+	case moved.Fault != nil:
+		return nil, broken(name)
+	}
+	parts, err := partsOf(list, target, ranked(target, list, name))
+	if err != nil {
+		return nil, err
+	}
+	// The list must be the one that the rank was chosen in.
+	if _, err := s.commit(ctx, account, parts, ListChange{Seen: seen, Author: c.Author, Reason: c.Reason}); err != nil {
+		return nil, err
+	}
+	stored, _, err := s.Get(account, name)
+	return stored, err
 }
 
-// spread gives the policies whole ranks beyond the present ones, last first, so
-// that the order holds at every step.
-func (s *Store) spread(ctx context.Context, account string, list []*policy.Policy, c Change) error {
-	top := list[len(list)-1].Rank
-	for i, p := range slices.Backward(list) {
-		if p.Fault != nil {
-			return fault.New(fault.Precondition, "POLICY_INVALID", "policy %q is not valid; repair or delete it", p.Name)
-		}
-		own := *p
-		own.Rank = top + float64(i+1)
-		change := Change{Author: c.Author, Reason: c.Reason}
-		if _, err := s.write(ctx, account, &own, p.Revision, change); err != nil {
-			return fmt.Errorf("spread policies of account %q: %w", account, err)
-		}
-	}
-	return nil
+func broken(name string) error {
+	return fault.New(fault.Precondition, "POLICY_INVALID", "policy %q is not valid; repair or delete it", name)
 }
 
 func (c Change) base(current *policy.Policy) int64 {
@@ -168,26 +209,56 @@ func (c Change) guard(current *policy.Policy) error {
 	if c.Etag == 0 || c.Etag == current.Revision {
 		return nil
 	}
-	e := fault.New(fault.Conflict, "ABORTED", "policy %q was changed meanwhile: read it again and retry", current.Name)
-	e.Metadata = map[string]string{"etag": strconv.FormatInt(current.Revision, 10)}
+	return conflict(current.Revision, "policy %q was changed meanwhile: read it again and retry", current.Name)
+}
+
+func conflict(etag int64, format string, args ...any) error {
+	e := fault.New(fault.Conflict, "ABORTED", format, args...)
+	e.Metadata = map[string]string{"etag": strconv.FormatInt(etag, 10)}
 	return e
 }
 
-func (s *Store) write(ctx context.Context, account string, p *policy.Policy, base int64, c Change) (*policy.Policy, error) {
+// write stores one policy, and what goes with it.
+func (s *Store) write(ctx context.Context, account string, p *policy.Policy, base int64, c Change, also ...event.ConfigPart) (*policy.Policy, error) {
 	value, err := canonical(p)
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.log.Write(ctx, event.ConfigChange{
-		Account: account, Kind: configlog.KindPolicy, Name: p.Name, Base: base,
-		Value: value, Author: c.Author, Reason: c.Reason,
-	})
+	if c.ValidateOnly {
+		if err := s.wouldStore(account, p.Name, base); err != nil {
+			return nil, err
+		}
+		own := *p
+		own.Revision = base
+		return &own, nil
+	}
+	change := event.ConfigChange{
+		Account: account, Kind: configlog.KindPolicy, Name: p.Name, Base: base, Value: value, Author: c.Author, Reason: c.Reason,
+	}
+	if len(also) > 0 {
+		part := event.ConfigPart{Kind: change.Kind, Name: p.Name, Base: base, Value: value}
+		change.Kind, change.Name, change.Base, change.Value = "", "", 0, nil
+		change.Parts = append([]event.ConfigPart{part}, also...)
+	}
+	_, err = s.log.Write(ctx, change)
 	s.refresh(account)
 	if err != nil {
 		return nil, err
 	}
 	stored, _, err := s.Get(account, p.Name)
 	return stored, err
+}
+
+// wouldStore says what the log would say to a write.
+func (s *Store) wouldStore(account, name string, base int64) error {
+	r, exists := s.Resource(account, name)
+	switch {
+	case exists && base == 0:
+		return fault.New(fault.Exists, "ALREADY_EXISTS", "policy %q exists already", name)
+	case exists && base != r.Revision:
+		return conflict(r.Revision, "policy %q was changed meanwhile: read it again and retry", name)
+	}
+	return nil
 }
 
 // canonical checks a policy the way it will be read back and returns its

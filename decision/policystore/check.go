@@ -1,0 +1,99 @@
+package policystore
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/internal/fault"
+)
+
+// Check finds what is wrong or doubtful about policies that would take the place
+// of the live ones with their names, the new ones last: their own problems, and
+// those that they give to others. Without any it is [Store.Problems].
+func (s *Store) Check(account string, brought ...*policy.Policy) []policy.Problem {
+	if len(brought) == 0 {
+		return s.Problems(account)
+	}
+	list, _ := s.List(account)
+	next := slices.Clone(list)
+	mine := map[string]bool{}
+	for _, p := range brought {
+		own := *p
+		mine[p.Name] = true
+		if at := find(next, p.Name); at >= 0 && p.Name != "" && at < len(list) && !slices.Contains(brought, next[at]) {
+			own.Rank = next[at].Rank
+			next[at] = &own
+			continue
+		}
+		own.Rank = nextRank(next)
+		next = append(next, &own)
+	}
+	known := map[policy.Problem]bool{}
+	for _, p := range s.Problems(account) {
+		known[p] = true
+	}
+	return slices.DeleteFunc(policy.Check(next, s.environment(account)), func(p policy.Problem) bool {
+		return !mine[p.Policy] && known[p]
+	})
+}
+
+// CheckList finds what is wrong or doubtful about a whole list, in its order, as
+// if it were live.
+func (s *Store) CheckList(account string, list []*policy.Policy) []policy.Problem {
+	return policy.Check(inThisOrder(list), s.environment(account))
+}
+
+// inThisOrder gives policies the ranks of their places.
+func inThisOrder(list []*policy.Policy) []*policy.Policy {
+	out := make([]*policy.Policy, len(list))
+	for i, p := range list {
+		own := *p
+		own.Rank = float64(i + 1)
+		out[i] = &own
+	}
+	return out
+}
+
+// check refuses a policy with an error, as it would stand in the list.
+func (s *Store) check(account string, list []*policy.Policy, p *policy.Policy) error {
+	// What the language itself refuses is told in its own words.
+	if _, err := canonical(p); err != nil {
+		return err
+	}
+	next := slices.Clone(list)
+	if at := find(next, p.Name); at >= 0 {
+		next[at] = p
+	} else {
+		next = append(next, p)
+	}
+	var check fault.Check
+	for _, problem := range policy.Check(next, s.environment(account)) {
+		if problem.Policy == p.Name && problem.Severity == policy.Error {
+			check.Add(problem.Path, "%s", problem.Description)
+		}
+	}
+	return check.Err("policy is not valid")
+}
+
+// checkChanged refuses a list in which a policy that would be written has an
+// error. What was live with it already may stay: it hurts no more than before.
+func (s *Store) checkChanged(account string, live, target []entry) error {
+	was, at := byName(live), places(target)
+	var check fault.Check
+	for _, problem := range s.CheckList(account, policiesIn(target)) {
+		if problem.Severity != policy.Error {
+			continue
+		}
+		i := at[problem.Policy]
+		if before := was[problem.Policy]; before != nil && alike(before, &target[i]) {
+			continue
+		}
+		path := fmt.Sprintf("policies[%d]", i)
+		if problem.Path != "" {
+			path += "." + problem.Path
+		}
+		check.Add(path, "%s", problem.Description)
+	}
+	return check.Err("the list of policies is not valid")
+}
