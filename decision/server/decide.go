@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/usherhq/usher/decision"
@@ -30,23 +32,47 @@ func (s *decisionService) NextActions(ctx context.Context, r *usherv1.NextAction
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.deps.Engine.Decide(ctx, requestOf(ctx, account, r))
+	q, err := s.question(ctx, account, r)
 	if err != nil {
 		return nil, err
 	}
-	if r.GetRequestId() != "" {
-		d.ID = retryID(r, d)
+	d, err := s.Answer(ctx, q, func() ([]byte, error) { return said(r) })
+	if isTooLarge(err) {
+		return nil, tooLarge(r, err)
 	}
-	if !r.GetDryRun() {
-		if err := s.record(r, d); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
 	resp := responseOf(d)
+	s.namePolicy(resp, d, q)
 	if r.GetExplain() {
 		resp.Explanation = event.DecisionToProto(d)
 	}
 	return resp, nil
+}
+
+// Answer decides, records what is no dry run and carries out what it says of context, for whichever contract the
+// question came by. said returns the question as its caller put it, without what
+// asks for no other answer: retries under one request id are told by it. A record
+// too large to be kept is a fault with the reason decisionlog.TooLarge.
+func (s *Server) Answer(ctx context.Context, q *decision.Request, said func() ([]byte, error)) (*event.Decision, error) {
+	d, err := s.deps.Engine.Decide(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if q.RequestID != "" {
+		if body, err := said(); err == nil {
+			d.ID = retryID(body, d)
+		}
+	}
+	if q.DryRun {
+		return d, nil
+	}
+	if err := s.record(d); err != nil {
+		return nil, err
+	}
+	s.applyContext(ctx, d.Account, d)
+	return d, nil
 }
 
 // requestOf is the engine's view of a request.
@@ -56,6 +82,7 @@ func requestOf(ctx context.Context, account string, r *usherv1.NextActionsReques
 		ConsumerID: r.GetConsumerId(), VisitorID: r.GetVisitorId(), SessionID: r.GetSessionId(),
 		Channel: r.GetChannel(), Intent: r.GetIntent(), Attributes: values(r.GetAttributes()),
 		MaxActions: int(r.GetMaxActions()), DryRun: r.GetDryRun(), Explain: r.GetExplain(),
+		UserMessage: r.GetUserMessage(), Waited: r.GetWaited().AsDuration(),
 	}
 	if n := len(r.GetCandidates()); n > 0 {
 		q.Candidates = make([]event.Candidate, n)
@@ -74,6 +101,62 @@ func requestOf(ctx context.Context, account string, r *usherv1.NextActionsReques
 		q.Labels = map[string]string{"traceparent": trace[0]}
 	}
 	return q
+}
+
+// question is the engine's request with the policies that it names.
+func (s *decisionService) question(ctx context.Context, account string, r *usherv1.NextActionsRequest) (*decision.Request, error) {
+	q := requestOf(ctx, account, r)
+	var c fault.Check
+	q.Policy = ownID(&c, "policy", account, "policies", r.GetPolicy())
+	draft := ownID(&c, "draft", account, "policyDrafts", r.GetDraft())
+	if w := r.GetWaited(); w != nil && w.CheckValid() != nil {
+		c.Add("waited", "is not a duration")
+	}
+	if draft != "" && !q.DryRun {
+		c.Add("draft", "can be asked in a dry run only: publish it, or set dry_run")
+	}
+	if err := c.Err("the request is not valid"); err != nil || draft == "" {
+		return q, err
+	}
+	if s.deps.Drafts == nil {
+		return nil, fault.New(fault.Unavailable, "NO_DRAFTS", "drafts are not kept here")
+	}
+	set, err := s.deps.Drafts.Draft(ctx, account, draft)
+	q.Policies = set
+	return q, err
+}
+
+// ownID reads the id of a resource of the account, which may be given as its whole
+// name.
+func ownID(c *fault.Check, field, account, kind, name string) string {
+	if !strings.Contains(name, "/") {
+		return name
+	}
+	owner, id, err := childName(name, kind)
+	if err != nil || owner != account {
+		c.Add(field, "%q must be an id, or accounts/%s/%s/{id}", name, account, kind)
+	}
+	return id
+}
+
+// namePolicy adds what people call the policy that matched, and its revision.
+func (s *decisionService) namePolicy(resp *usherv1.NextActionsResponse, d *event.Decision, q *decision.Request) {
+	if d.Policy == "" {
+		return
+	}
+	for i := range d.Policies {
+		if d.Policies[i].Policy == d.Policy {
+			resp.PolicyVersion = d.Policies[i].Revision
+		}
+	}
+	set := q.Policies
+	if set == nil {
+		set = s.deps.Policies.Policies(d.Account)
+	}
+	resp.PolicyDisplayName = d.Policy
+	if r := set.Find(d.Policy); r != nil && r.Policy().DisplayName != "" {
+		resp.PolicyDisplayName = r.Policy().DisplayName
+	}
 }
 
 // values takes attributes out of their wrappers; null says that there is none.
@@ -97,19 +180,21 @@ func mapOf(s *structpb.Struct) map[string]any {
 	return s.AsMap()
 }
 
-// retryID names the decision after everything that made it: the request as the
-// caller sent it (explain and dry_run ask for no other answer), and the policies,
-// model and mode that answered. A retry under the same ones is the same decision,
-// on every replica; the same request id with another question or another answer
-// is another decision. It is a UUID of version 8.
-func retryID(r *usherv1.NextActionsRequest, d *event.Decision) string {
+// said is a request as its caller put it: explain and dry_run ask for no other
+// answer.
+func said(r *usherv1.NextActionsRequest) ([]byte, error) {
 	explain, dry := r.GetExplain(), r.GetDryRun()
+	defer func() { r.Explain, r.DryRun = explain, dry }()
 	r.Explain, r.DryRun = false, false
-	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
-	r.Explain, r.DryRun = explain, dry
-	if err != nil {
-		return d.ID
-	}
+	return proto.MarshalOptions{Deterministic: true}.Marshal(r)
+}
+
+// retryID names the decision after everything that made it: the request as the
+// caller sent it, and the policies, model and mode that answered. A retry under
+// the same ones is the same decision, on every replica; the same request id with
+// another question or another answer is another decision. It is a UUID of
+// version 8.
+func retryID(body []byte, d *event.Decision) string {
 	h := sha256.New()
 	for _, part := range [][]byte{
 		body, []byte(d.Account), binary.BigEndian.AppendUint64(nil, uint64(d.PolicyRevision)), //nolint:gosec // any bits do
@@ -129,7 +214,10 @@ func responseOf(d *event.Decision) *usherv1.NextActionsResponse {
 	resp := &usherv1.NextActionsResponse{
 		DecisionId: d.ID, PolicyRevision: d.PolicyRevision, ModelVersion: d.ModelVersion, Mode: d.Mode,
 		DecidedBy: string(d.DecidedBy), NoMatchReason: d.NoMatchReason,
-		PolicyOnly: d.PolicyOnly, ModelOnly: d.ModelOnly,
+		PolicyOnly: d.PolicyOnly, ModelOnly: d.ModelOnly, Step: int32(d.Step), Reasons: d.Reasons, //nolint:gosec // steps are few
+	}
+	if d.ValidFor > 0 {
+		resp.ValidFor = durationpb.New(d.ValidFor)
 	}
 	if d.Policy != "" {
 		resp.Policy = "accounts/" + d.Account + "/policies/" + d.Policy

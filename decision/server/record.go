@@ -13,7 +13,7 @@ import (
 
 // record keeps a decision unless it is a retry of one that was kept just now. The
 // only error is that of a request too large to be recorded.
-func (s *decisionService) record(r *usherv1.NextActionsRequest, d *event.Decision) error {
+func (s *Server) record(d *event.Decision) error {
 	if _, again := s.deps.Recorder.Recent(d.Account, d.ID); !again {
 		err := s.deps.Recorder.Record(d)
 		if isTooLarge(err) {
@@ -21,7 +21,7 @@ func (s *decisionService) record(r *usherv1.NextActionsRequest, d *event.Decisio
 		}
 		switch {
 		case isTooLarge(err):
-			return tooLarge(r, err)
+			return err
 		case err != nil:
 			s.deps.Log.Error("decision is answered but not recorded", "account", d.Account, "decision", d.ID, "error", err)
 		}

@@ -7,13 +7,17 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"time"
 
 	"google.golang.org/grpc"
 
 	"github.com/usherhq/usher/decision"
+	"github.com/usherhq/usher/decision/contextstore"
 	"github.com/usherhq/usher/decision/control"
+	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/decision/policystore"
+	"github.com/usherhq/usher/decision/token"
 	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/internal/rpc"
 	"github.com/usherhq/usher/pipeline/event"
@@ -39,6 +43,12 @@ type RecordSource interface {
 	Decision(ctx context.Context, account, id string) (*event.Decision, error)
 }
 
+// DraftSource compiles drafts of an account's policies; a missing one is a NotFound
+// fault.
+type DraftSource interface {
+	Draft(ctx context.Context, account, draft string) (*policy.Set, error)
+}
+
 // ModelCard is a trained model as the catalogue has it.
 type ModelCard struct {
 	Version string
@@ -52,14 +62,20 @@ type ModelCatalog interface {
 }
 
 // Deps are the parts behind the services. Records and Models may be nil: then
-// older decisions and models are not found.
+// older decisions and models are not found. So may Drafts and Skills: then what
+// they are for is answered with Unavailable. Without Contexts nothing is kept of
+// conversations.
 type Deps struct {
 	Engine   Decider
 	Policies *policystore.Store
 	Control  *control.Control
+	Tokens   *token.Tokens
 	Recorder Recorder
 	Records  RecordSource
 	Models   ModelCatalog
+	Drafts   DraftSource
+	Skills   SkillStates
+	Contexts *contextstore.Store
 	Log      *slog.Logger
 	Now      func() time.Time
 	NewID    func() string
@@ -92,7 +108,7 @@ func (s *Server) Services() []rpc.Service {
 		service(&usherv1.ControlService_ServiceDesc, &controlService{Server: s}, controlRules(), func(ctx context.Context, m *rpc.Mux, c grpc.ClientConnInterface) error {
 			return usherv1.RegisterControlServiceHandlerClient(ctx, m, usherv1.NewControlServiceClient(c))
 		}),
-		service(&usherv1.CatalogService_ServiceDesc, &catalogService{Server: s}, catalogRules(), func(ctx context.Context, m *rpc.Mux, c grpc.ClientConnInterface) error {
+		service(&usherv1.CatalogService_ServiceDesc, &catalogService{Server: s}, joined(catalogRules(), skillStateRules()), func(ctx context.Context, m *rpc.Mux, c grpc.ClientConnInterface) error {
 			return usherv1.RegisterCatalogServiceHandlerClient(ctx, m, usherv1.NewCatalogServiceClient(c))
 		}),
 		service(&usherv1.ContextService_ServiceDesc, &contextService{Server: s}, contextRules(), func(ctx context.Context, m *rpc.Mux, c grpc.ClientConnInterface) error {
@@ -106,6 +122,15 @@ func (s *Server) Services() []rpc.Service {
 
 func service(desc *grpc.ServiceDesc, impl any, rules map[string]rpc.Rule, g gateway) rpc.Service {
 	return rpc.Service{Desc: desc, Impl: impl, Rules: rules, Gateway: g}
+}
+
+// joined is the rules of one service from several files.
+func joined(parts ...map[string]rpc.Rule) map[string]rpc.Rule {
+	all := map[string]rpc.Rule{}
+	for _, rules := range parts {
+		maps.Copy(all, rules)
+	}
+	return all
 }
 
 // account checks that an account exists.
