@@ -237,6 +237,9 @@ func TestStructuredAndCELMeanTheSame(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		structured := anyCondition(rt, 2)
 		expression := toCEL(structured)
+		if len(expression) > 4000 {
+			return // more than one expression may have
+		}
 		rank := policy.Effect{Rank: &policy.Rank{}}
 		set := policy.Compile([]*policy.Policy{
 			{Name: "a", Enabled: true, When: structured, Effect: rank},

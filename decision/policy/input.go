@@ -63,9 +63,18 @@ func (in *Input) Load(f *Facts) {
 	in.facts, in.clock = f, nil
 	in.loads++
 	for i := range in.set.sources {
-		if src := &in.set.sources[i]; !src.ofCandidate {
-			in.values[i] = src.read(f)
+		src := &in.set.sources[i]
+		if src.ofCandidate {
+			continue
 		}
+		// What most names are, an attribute that the request brought, at no detour.
+		if src.plain {
+			if v := f.Attributes[src.key]; v != nil {
+				in.values[i] = valueOf(v)
+				continue
+			}
+		}
+		in.values[i] = src.read(f)
 	}
 	in.start()
 }

@@ -13,6 +13,7 @@ type source struct {
 	name        string // as policies write it
 	key         string // what to look for: name without candidate.
 	field       field
+	plain       bool // the request's attribute and nothing else, unless it is missing
 	cuts        []cut
 	alias       *source // the other name of a request field
 	skill       string  // of skill.<skill>.<metric>
@@ -127,8 +128,10 @@ func sourceOf(name string) source {
 	if rest, ok := strings.CutPrefix(name, skillPrefix); ok {
 		if at := strings.LastIndexByte(rest, '.'); at > 0 && isMetric(rest[at+1:]) {
 			src.field, src.skill, src.metric = fieldSkill, rest[:at], rest[at+1:]
+			return src
 		}
 	}
+	src.plain = src.family == familyOther
 	return src
 }
 

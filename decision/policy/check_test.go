@@ -1,0 +1,130 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/usherhq/usher/decision/policy"
+)
+
+type checkCase struct {
+	Name string `json:"name"`
+	Env  *struct {
+		Strict     bool `json:"strict"`
+		Attributes map[string]struct {
+			Type    policy.AttributeType `json:"type"`
+			Allowed []any                `json:"allowed"`
+		} `json:"attributes"`
+		Skills        []string                    `json:"skills"`
+		Agents        []string                    `json:"agents"`
+		Bots          []string                    `json:"bots"`
+		RoutingSkills []string                    `json:"routing_skills"`
+		Calendars     map[string]*policy.Calendar `json:"calendars"`
+	} `json:"env"`
+	Policies []json.RawMessage `json:"policies"`
+	Want     []string          `json:"want"`
+}
+
+func (c *checkCase) environment() *policy.Environment {
+	if c.Env == nil {
+		return nil
+	}
+	set := func(ids []string) map[string]struct{} {
+		out := map[string]struct{}{}
+		for _, id := range ids {
+			out[id] = struct{}{}
+		}
+		return out
+	}
+	env := &policy.Environment{
+		Strict: c.Env.Strict, Skills: set(c.Env.Skills), Agents: set(c.Env.Agents), Bots: set(c.Env.Bots),
+		RoutingSkills: c.Env.RoutingSkills, Calendars: c.Env.Calendars,
+	}
+	if c.Env.Attributes != nil {
+		env.Attributes = map[string]policy.Attribute{}
+		for name, a := range c.Env.Attributes {
+			env.Attributes[name] = policy.Attribute{Type: a.Type, Allowed: a.Allowed}
+		}
+	}
+	return env
+}
+
+// TestCheck asks of every case for exactly the problems it names: severity, policy,
+// path and code, and what their description must hold.
+func TestCheck(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "checks.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []checkCase
+	if err := json.Unmarshal(data, &cases); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			var policies []*policy.Policy
+			for i, doc := range c.Policies {
+				p := parse(t, string(doc))
+				p.Rank = float64(i)
+				policies = append(policies, p)
+			}
+			problems := policy.Check(policies, c.environment())
+			var got []string
+			for _, p := range problems {
+				got = append(got, fmt.Sprintf("%s %s %s %s", p.Severity, p.Policy, p.Path, p.Code))
+			}
+			for i, want := range c.Want {
+				words := strings.SplitN(want, " ", 5)
+				if i >= len(got) || got[i] != strings.Join(words[:4], " ") {
+					break
+				}
+				if len(words) > 4 && !strings.Contains(problems[i].Description, words[4]) {
+					t.Errorf("%s: %q does not say %q", got[i], problems[i].Description, words[4])
+				}
+				c.Want[i] = got[i]
+			}
+			if !slices.Equal(got, c.Want) {
+				t.Errorf("problems\n%s\nwant\n%s\n%+v", strings.Join(got, "\n"), strings.Join(c.Want, "\n"), problems)
+			}
+		})
+	}
+}
+
+// TestCheckKnowsWhatParseFound: a document that cannot be read is a problem of the
+// list with the codes that Parse gave.
+func TestCheckKnowsWhatParseFound(t *testing.T) {
+	_, err := policy.Parse([]byte(`{"name":"a","colour":1,"when":{"attribute":"x","operator":"resembles","value":1},"effect":{"rank":{},"rank":{}}}`))
+	problems := policy.Check([]*policy.Policy{{Name: "a", Enabled: true, Fault: err}}, nil)
+	var codes []string
+	for _, p := range problems {
+		codes = append(codes, p.Code+" "+p.Path+" "+p.Policy)
+	}
+	want := []string{"DUPLICATE_KEY effect.rank a", "UNKNOWN_OPERATOR when.operator a", "UNKNOWN_FIELD colour a"}
+	slices.Sort(codes)
+	slices.Sort(want)
+	if !slices.Equal(codes, want) || !policy.HasErrors(problems) {
+		t.Errorf("problems %v, want %v", codes, want)
+	}
+	if policy.HasErrors(nil) || policy.ProblemsOf(nil) != nil {
+		t.Error("there are problems without any")
+	}
+}
+
+// TestCheckTakesLongLists: a thousand policies are compared pairwise.
+func TestCheckTakesLongLists(t *testing.T) {
+	var policies []*policy.Policy
+	for i := range 1000 {
+		policies = append(policies, parse(t, fmt.Sprintf(`{"name":"p%d","rank":%d,"when":{"all":[
+			{"attribute":"intent","operator":"equal","value":"intent-%d"},{"attribute":"wait","operator":"greater_than","value":30},
+			{"any":[{"attribute":"vip","operator":"equal","value":false},{"cel":"wait > 3"}]}]},"effect":{"rank":{}}}`, i, i, i%999)))
+	}
+	problems := policy.Check(policies, nil)
+	if len(problems) != 1 || problems[0].Policy != "p999" || problems[0].Code != policy.CodeShadowed {
+		t.Errorf("problems %+v", problems)
+	}
+}
