@@ -12,10 +12,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -190,14 +188,10 @@ func (d *facadeDoor) visit(w http.ResponseWriter, r *http.Request, route *Route)
 // bodyFault says what is wrong with a body that cannot be read.
 func bodyFault(err error) error {
 	if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return statusOf(&fault.Error{Kind: fault.Exhausted, Reason: bodyTooLarge,
-			Message: fmt.Sprintf("the body is larger than %d bytes", tooBig.Limit)}).Err()
+		return statusOf(fault.New(fault.TooLarge, tooLarge, "the body is larger than %d bytes", tooBig.Limit)).Err()
 	}
 	return statusOf(fault.New(fault.Invalid, "INVALID_ARGUMENT", "the body ended too early")).Err()
 }
-
-// bodyTooLarge is the reason of a body over the limit, which is 413 in HTTP.
-const bodyTooLarge = "BODY_TOO_LARGE"
 
 // fail words the error of a route.
 func (d *facadeDoor) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -224,7 +218,7 @@ func (d *facadeDoor) lost(w http.ResponseWriter, r *http.Request, allowed []stri
 // problemOf takes the status apart that the guard made of an error.
 func problemOf(st *status.Status) *Problem {
 	p := &Problem{
-		Status: runtime.HTTPStatusFromCode(st.Code()), Code: codeName(st.Err()), Message: st.Message(),
+		Status: httpCode(st), Code: codeName(st.Err()), Message: st.Message(),
 	}
 	for _, detail := range st.Details() {
 		switch detail := detail.(type) {
@@ -235,12 +229,6 @@ func problemOf(st *status.Status) *Problem {
 				p.Violations = append(p.Violations, fault.Violation{Field: v.GetField(), Description: v.GetDescription()})
 			}
 		}
-	}
-	if p.Reason == bodyTooLarge {
-		p.Status = http.StatusRequestEntityTooLarge
-	}
-	if st.Code() == codes.Unimplemented {
-		p.Status = http.StatusNotImplemented
 	}
 	return p
 }

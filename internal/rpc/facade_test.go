@@ -88,7 +88,7 @@ func TestFacadePassesTheGuard(t *testing.T) {
 		{"an empty segment", "POST", "/v1/old/a//i", "good", "x", 404, `"NO_SUCH_PATH"`},
 		{"not this method", "PUT", "/v1/old/a/k/i", "good", "x", 405, `"METHOD_NOT_ALLOWED"`},
 		{"the first path that fits", "POST", "/v1/old/a/special/i", "good", "x", 405, `"METHOD_NOT_ALLOWED"`},
-		{"too large", "POST", "/v1/old/a/k/i", "good", strings.Repeat("x", 1001), 413, `"BODY_TOO_LARGE"`},
+		{"too large", "POST", "/v1/old/a/k/i", "good", strings.Repeat("x", 1001), 413, `"TOO_LARGE"`},
 		{"a fault", "POST", "/v1/old/a/k/i", "good", "gone", 404, `"GONE"`},
 		{"a bug", "POST", "/v1/old/a/k/i", "good", "bug", 500, "error-1"},
 		{"a panic", "POST", "/v1/old/a/k/i", "good", "panic", 500, "error-1"},

@@ -20,6 +20,9 @@ import (
 // Domain is the domain of every ErrorInfo.
 const Domain = "usher"
 
+// tooLarge is the reason of faults of kind TooLarge.
+const tooLarge = "TOO_LARGE"
+
 // status turns the error of a method into the one that goes out. What has no
 // kind is a bug or an outage of ours: it is logged with an id, and the caller
 // learns nothing but the id.
