@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/usherhq/usher/decision"
+	"github.com/usherhq/usher/decision/contextstore"
 	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/decision/decisionlog"
 	"github.com/usherhq/usher/decision/policystore"
@@ -99,7 +100,9 @@ type fixture struct {
 	warehouse *warehouse
 	tokens    *token.Tokens
 	control   *control.Control
+	config    *configlog.Store
 	server    *server.Server
+	contexts  *contextstore.Store
 	admin     string
 	url       string
 	conn      *grpc.ClientConn
@@ -132,7 +135,7 @@ func start(t testing.TB) *fixture {
 	<-store.Ready()
 	f := &fixture{
 		kafka: &kafka{}, warehouse: &warehouse{decisions: map[string]*event.Decision{}},
-		control: control.New(store), tokens: token.New(store, time.Now, rand.Reader),
+		config: store, control: control.New(store), tokens: token.New(store, time.Now, rand.Reader),
 	}
 	policies := policystore.New(store)
 	p.start("policies", policies.Run)
@@ -150,8 +153,10 @@ func start(t testing.TB) *fixture {
 		Policies: policies, Models: &model.Registry{}, Control: f.control, Now: time.Now, NewID: newID,
 	})
 	must(t, err)
+	f.contexts = openContexts(t, log)
 	f.server = server.New(server.Deps{
-		Engine: engine, Policies: policies, Control: f.control, Recorder: f.spool,
+		Contexts: f.contexts,
+		Engine:   engine, Policies: policies, Control: f.control, Tokens: f.tokens, Recorder: f.spool,
 		Records: f.warehouse, Models: f.warehouse, Log: log, Now: time.Now, NewID: newID,
 	})
 	doors, err := rpc.New(rpc.DefaultConfig(), rpc.Deps{
