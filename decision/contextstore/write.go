@@ -145,7 +145,11 @@ func (p *plan) apply(s *Store, changes []Change) error {
 		if err := s.checkSize(c, next.properties, len(bytes)); err != nil {
 			return err
 		}
-		p.after[i] = next
+		// Read back, the answer has the types that readers get and shares nothing
+		// with what the caller gave.
+		if p.after[i], err = decode(string(bytes), p.now); err != nil {
+			return damaged(c.Key, err)
+		}
 		p.mutations = append(p.mutations, Mutation{
 			Key: c.Key, Op: Put, Expect: RecordVersion(p.documents[i]), Record: bytes,
 		})

@@ -237,7 +237,7 @@ func TestBatches(t *testing.T) {
 	if diff := cmp.Diff(want, got["values"]); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)
 	}
-	got = f.rest(t, "POST", batch+":batchGet", `{"namespaces":["m"],"properties":["n.c"]}`, 200)
+	got = f.rest(t, "POST", batch+":batchGet", `{"namespaces":["m","n"]}`, 200)
 	if diff := cmp.Diff(map[string]any{"m.x": true}, got["values"]); diff != "" {
 		t.Errorf("values of everybody (-want +got):\n%s", diff)
 	}
@@ -318,7 +318,7 @@ func TestCarryOver(t *testing.T) {
 		body, err := json.Marshal(map[string]any{"namespaces": []string{"booking"}, "sessions": contextstore.Sessions("", conversation, "anna")})
 		must(t, err)
 		values, _ := f.restAs(t, botB, "POST", "/v1/accounts/default/contexts:batchGet", string(body), 200)["values"].(map[string]any)
-		if got := fmt.Sprint(values["booking.city"], values["booking.seat"]); got != want {
+		if got := fmt.Sprintf("%v %v", values["booking.city"], values["booking.seat"]); got != want {
 			t.Errorf("%s reads %q, want %q", conversation, got, want)
 		}
 	}
