@@ -208,11 +208,11 @@ func (c *compiler) checkResources(a *event.Action, path string) {
 	case "", TransferToSkill:
 		c.checkSkill(a.Target, path+".target")
 	case TransferToAgent:
-		known(&c.check, c.audit.Agents, a.Target, path+".target", CodeUnknownAgent, "agent")
+		c.known(resource{c.audit.Agents, CodeUnknownAgent, "an agent"}, a.Target, path+".target")
 		fallback, _ := a.Payload[PayloadFallbackSkill].(string)
 		c.checkSkill(fallback, path+".payload.fallback_skill")
 	case TransferToBot:
-		known(&c.check, c.audit.Bots, a.Target, path+".target", CodeUnknownBot, "bot")
+		c.known(resource{c.audit.Bots, CodeUnknownBot, "a bot"}, a.Target, path+".target")
 	}
 }
 
@@ -220,7 +220,7 @@ func (c *compiler) checkSkill(skill, path string) {
 	if skill == "" {
 		return
 	}
-	known(&c.check, c.audit.Skills, skill, path, CodeUnknownSkill, "skill")
+	c.known(c.skills(), skill, path)
 	for _, routing := range c.audit.RoutingSkills {
 		if skill == routing {
 			c.check.fail(CodeLoop, path, "%q is a skill of the routing bot itself: the conversation would come back and ask again", skill)
@@ -228,11 +228,21 @@ func (c *compiler) checkSkill(skill, path string) {
 	}
 }
 
-func known(f *findings, ids map[string]struct{}, id, path, code, what string) {
-	if len(ids) == 0 || id == "" || !parseTemplate(id).constant() {
+// resource is one kind of thing that policies name.
+type resource struct {
+	ids        map[string]struct{}
+	code, name string // name with its article
+}
+
+func (c *compiler) skills() resource { return resource{c.audit.Skills, CodeUnknownSkill, "a skill"} }
+
+// known checks the id of a resource, unless the account has none of the kind or the
+// id is made by a template.
+func (c *compiler) known(r resource, id, path string) {
+	if len(r.ids) == 0 || id == "" || !parseTemplate(id).constant() {
 		return
 	}
-	if _, ok := ids[id]; !ok {
-		f.fail(code, path, "%q is not %s %s of the account", id, map[bool]string{true: "an", false: "a"}[what == "agent"], what)
+	if _, ok := r.ids[id]; !ok {
+		c.check.fail(r.code, path, "%q is not %s of the account", id, r.name)
 	}
 }

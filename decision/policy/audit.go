@@ -50,7 +50,7 @@ func (c *compiler) checkMetric(name, rest, path string) {
 		}
 		return
 	}
-	known(&c.check, c.audit.Skills, rest[:at], path, CodeUnknownSkill, "skill")
+	c.known(c.skills(), rest[:at], path)
 }
 
 // declared finds the attribute, or the object of which it is a part: then its own

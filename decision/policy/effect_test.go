@@ -75,18 +75,18 @@ func TestExceptionIsIndexed(t *testing.T) {
 // TestScheduleDisables: outside of it the policy is as good as disabled.
 func TestScheduleDisables(t *testing.T) {
 	const doc = `{"name":"p","schedule":{"from":"2026-12-01","to":"2026-12-24","zone":"Asia/Tokyo"},"effect":{"rank":{}}}`
-	for now, want := range map[string]event.Truth{
+	for clock, want := range map[string]event.Truth{
 		"2026-11-30T14:59:59Z": event.Disabled, "2026-11-30T15:00:00Z": event.True,
 		"2026-12-24T14:59:59Z": event.True, "2026-12-24T15:00:00Z": event.Disabled,
 	} {
-		at, err := time.Parse(time.RFC3339, now)
+		at, err := time.Parse(time.RFC3339, clock)
 		if err != nil {
 			t.Fatal(err)
 		}
 		set, in := load(t, &policy.Facts{Now: at}, doc)
 		trace := set.Trace(in, -1)[0]
 		if trace.State != want || (trace.Cause == "schedule") != (want == event.Disabled) || (set.Next(in) != nil) != (want == event.True) {
-			t.Errorf("at %s: %+v", now, trace)
+			t.Errorf("at %s: %+v", clock, trace)
 		}
 	}
 }
