@@ -4,6 +4,8 @@ import (
 	"maps"
 	"strings"
 	"time"
+
+	"github.com/usherhq/usher/pipeline/event"
 )
 
 // source says where a slot's value comes from.
