@@ -118,10 +118,7 @@ func (s *decisionService) question(ctx context.Context, account string, r *usher
 	if err := c.Err("the request is not valid"); err != nil || draft == "" {
 		return q, err
 	}
-	if s.deps.Drafts == nil {
-		return nil, fault.New(fault.Unavailable, "NO_DRAFTS", "drafts are not kept here")
-	}
-	set, err := s.deps.Drafts.Draft(ctx, account, draft)
+	set, err := s.deps.Policies.Compiled(ctx, account, r.GetDraft())
 	q.Policies = set
 	return q, err
 }

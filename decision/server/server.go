@@ -15,7 +15,6 @@ import (
 	"github.com/usherhq/usher/decision"
 	"github.com/usherhq/usher/decision/contextstore"
 	"github.com/usherhq/usher/decision/control"
-	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/decision/policystore"
 	"github.com/usherhq/usher/decision/token"
 	"github.com/usherhq/usher/internal/fault"
@@ -43,12 +42,6 @@ type RecordSource interface {
 	Decision(ctx context.Context, account, id string) (*event.Decision, error)
 }
 
-// DraftSource compiles drafts of an account's policies; a missing one is a NotFound
-// fault.
-type DraftSource interface {
-	Draft(ctx context.Context, account, draft string) (*policy.Set, error)
-}
-
 // ModelCard is a trained model as the catalogue has it.
 type ModelCard struct {
 	Version string
@@ -62,8 +55,8 @@ type ModelCatalog interface {
 }
 
 // Deps are the parts behind the services. Records and Models may be nil: then
-// older decisions and models are not found. So may Drafts and Skills: then what
-// they are for is answered with Unavailable. Without Contexts nothing is kept of
+// older decisions and models are not found. So may Skills: then
+// live state is answered with Unavailable. Without Contexts nothing is kept of
 // conversations.
 type Deps struct {
 	Engine   Decider
@@ -73,7 +66,6 @@ type Deps struct {
 	Recorder Recorder
 	Records  RecordSource
 	Models   ModelCatalog
-	Drafts   DraftSource
 	Skills   SkillStates
 	Contexts *contextstore.Store
 	Log      *slog.Logger

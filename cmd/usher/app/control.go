@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 
+	"github.com/usherhq/usher/decision/catalog"
 	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/decision/policystore"
 	"github.com/usherhq/usher/decision/token"
@@ -19,6 +20,7 @@ type controlState struct {
 	control  *control.Control
 	policies *policystore.Store
 	tokens   *token.Tokens
+	catalog  *catalog.Catalog
 }
 
 // controlPhase folds the config log, follows it, and furnishes a new
@@ -27,9 +29,11 @@ func (n *node) controlPhase() run.Phase {
 	return run.Phase{Name: "control state", Parts: []run.Part{late("config log", func(ctx context.Context) (worker, error) {
 		log := n.engines.client.NewConfigLog(n.engines.publisher, event.TopicConfig)
 		store := configlog.New(log, configlog.WithLogger(n.log))
+		declared := catalog.New(store)
 		n.state = controlState{
-			store: store, control: control.New(store), policies: policystore.New(store),
-			tokens: token.New(store, n.opts.Now, rand.Reader),
+			store: store, control: control.New(store), catalog: declared,
+			policies: policystore.New(store, policystore.WithEnvironment(declared)),
+			tokens:   token.New(store, n.opts.Now, rand.Reader),
 		}
 		return worker{run: store.Run, ready: store.Ready()}, nil
 	})}}

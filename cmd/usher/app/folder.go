@@ -16,12 +16,13 @@ import (
 
 // Names inside of the data folder.
 const (
-	lockName    = "usher.lock"
-	runningName = "running.json"
-	logFolder   = "kafka"
-	storeFolder = "clickhouse"
-	spoolFolder = "spool"
-	modelFolder = "models"
+	lockName      = "usher.lock"
+	runningName   = "running.json"
+	logFolder     = "kafka"
+	storeFolder   = "clickhouse"
+	spoolFolder   = "spool"
+	modelFolder   = "models"
+	contextFolder = "context"
 )
 
 // Running is what a process tells about itself in the data folder, for the tools

@@ -8,9 +8,11 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/usherhq/usher/decision"
+	"github.com/usherhq/usher/decision/contextstore"
 	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/decision/decisionlog"
 	"github.com/usherhq/usher/decision/server"
+	"github.com/usherhq/usher/decision/skillstate"
 	"github.com/usherhq/usher/internal/rpc"
 	"github.com/usherhq/usher/internal/run"
 	"github.com/usherhq/usher/model"
@@ -19,8 +21,10 @@ import (
 
 // serving is what answers bots.
 type serving struct {
-	models model.Registry
-	spool  *decisionlog.Log
+	models   model.Registry
+	spool    *decisionlog.Log
+	contexts *contextstore.Store
+	skills   *skillstate.States
 }
 
 // newID makes ids of decisions and requests: UUIDv7 sorts by time.
@@ -81,17 +85,24 @@ func (n *node) doorPhase() run.Phase {
 
 // doorServer puts the engine behind the contract's services.
 func (n *node) doorServer() (*rpc.Server, error) {
-	engine, err := decision.New(decision.DefaultConfig(), decision.Deps{
+	facts, err := n.resolver()
+	if err != nil {
+		return nil, err
+	}
+	c := decision.DefaultConfig()
+	c.Budget = n.cfg.Decision.Budget
+	engine, err := decision.New(c, decision.Deps{
 		Policies: n.state.policies, Models: &n.serving.models, Control: n.state.control,
+		Skills: n.serving.skills, Attributes: facts, Seats: facts,
 		Now: n.opts.Now, NewID: newID, Metrics: decision.NewMetrics(n.reg),
 	})
 	if err != nil {
 		return nil, err
 	}
 	services := server.New(server.Deps{
-		Engine: engine, Policies: n.state.policies, Control: n.state.control,
-		Recorder: n.serving.spool, Records: n.engines.warehouse, Models: n.engines.warehouse,
-		Log: n.log, Now: n.opts.Now, NewID: newID,
+		Engine: engine, Policies: n.state.policies, Control: n.state.control, Tokens: n.state.tokens,
+		Recorder: n.serving.spool, Records: n.engines.warehouse, Models: n.engines.warehouse, Contexts: n.serving.contexts,
+		Skills: n.serving.skills, Log: n.log, Now: n.opts.Now, NewID: newID,
 	})
 	cfg := rpc.DefaultConfig()
 	// On this machine alone the page at / needs no token to show how things are.

@@ -24,8 +24,10 @@ type Config struct {
 	Admin      Admin      `koanf:"admin"`
 	Kafka      Kafka      `koanf:"kafka"`
 	ClickHouse ClickHouse `koanf:"clickhouse"`
+	Context    Context    `koanf:"context"`
 	Pipeline   Pipeline   `koanf:"pipeline"`
 	Training   Training   `koanf:"training"`
+	Decision   Decision   `koanf:"decision"`
 	Log        Log        `koanf:"log"`
 	StopAfter  Duration   `koanf:"stop_after" flag:"stop-after" doc:"longest a clean stop may take before it is forced"`
 }
@@ -73,6 +75,17 @@ type ClickHouse struct {
 	MemoryRatio float64  `koanf:"memory_ratio" doc:"share of the machine's memory that the embedded engine may use, 0 to 1"`
 }
 
+// Context is where context documents lie.
+type Context struct {
+	RedisAddrs    []string `koanf:"redis_addrs" flag:"redis-addrs" doc:"Redis or Valkey that keeps context documents, host:port,... or the path of a socket; several are a cluster; empty keeps them in the data folder"`
+	RedisCluster  bool     `koanf:"redis_cluster" doc:"the one address of redis_addrs belongs to a cluster"`
+	RedisTLS      bool     `koanf:"redis_tls" doc:"connect to Redis with TLS, verified by the system's roots"`
+	RedisUsername string   `koanf:"redis_username" doc:"user of Redis; empty is its default user"`
+	RedisPassword string   `koanf:"redis_password" secret:"true" doc:"password of Redis"`
+	MaxCharacters int      `koanf:"max_characters" doc:"characters of a context document at the most, as JSON"`
+	SweepEvery    Duration `koanf:"sweep_every" doc:"how often expired context documents, which nobody can read any more, are removed from disk"`
+}
+
 // Pipeline is how events become rows.
 type Pipeline struct {
 	BatchRows int      `koanf:"batch_rows" doc:"rows of one insert at the most"`
@@ -91,6 +104,13 @@ type Training struct {
 	Parallel    int      `koanf:"parallel" doc:"accounts that are fitted at once"`
 }
 
+// Decision is what one answer may cost and rely on.
+type Decision struct {
+	Budget        Duration `koanf:"budget" doc:"longest a decision looks for attributes that its request does not bring"`
+	SkillMaxAge   Duration `koanf:"skill_max_age" doc:"age from which reports of live skill state no longer count"`
+	FunctionHosts []string `koanf:"function_hosts" doc:"hosts inside the network that HTTP functions may ask: host, host:port or account/host:port,..."`
+}
+
 // Log is what is said on standard error.
 type Log struct {
 	Level  string `koanf:"level" flag:"log-level" doc:"debug, info, warn or error"`
@@ -106,11 +126,13 @@ func Default() Config {
 		Admin:      Admin{Addr: "127.0.0.1:9091"},
 		Kafka:      Kafka{Addr: "127.0.0.1:9092", Partitions: 4},
 		ClickHouse: ClickHouse{Addr: "127.0.0.1:9000", HTTPAddr: "127.0.0.1:8123", EventDays: 400, SkillDays: 30, RollupDays: 1830, MaxBackoff: 5 * time.Second, MemoryRatio: 0.4},
+		Context:    Context{MaxCharacters: 800_000, SweepEvery: time.Minute},
 		Pipeline:   Pipeline{BatchRows: 20_000, BatchAge: 200 * time.Millisecond, Group: "usher-ingest"},
 		Training: Training{
 			Check: time.Second, MinRows: 100, GrowthShare: 0.1, MaxAge: 30 * time.Second,
 			Window: 90 * 24 * time.Hour, MaxRows: 200_000, Parallel: 1,
 		},
+		Decision:  Decision{Budget: 50 * time.Millisecond, SkillMaxAge: 10 * time.Minute},
 		Log:       Log{Level: "info", Format: "text"},
 		StopAfter: 30 * time.Second,
 	}
@@ -135,12 +157,20 @@ func (c *Config) Validate() error {
 	for _, b := range c.Kafka.Brokers {
 		checkAddr(&check, "kafka.brokers", b)
 	}
+	for _, addr := range c.Context.RedisAddrs {
+		if !strings.HasPrefix(addr, "/") {
+			checkAddr(&check, "context.redis_addrs", addr)
+		}
+	}
 	for _, d := range []struct {
 		key   string
 		value Duration
 	}{
 		{"clickhouse.max_backoff", c.ClickHouse.MaxBackoff},
+		{"context.sweep_every", c.Context.SweepEvery},
 		{"pipeline.batch_age", c.Pipeline.BatchAge},
+		{"decision.budget", c.Decision.Budget},
+		{"decision.skill_max_age", c.Decision.SkillMaxAge},
 		{"training.check", c.Training.Check},
 		{"training.max_age", c.Training.MaxAge},
 		{"training.window", c.Training.Window},
@@ -164,6 +194,7 @@ func (c *Config) validateNumbers(check *fault.Check) {
 		{"clickhouse.event_days", c.ClickHouse.EventDays, 1},
 		{"clickhouse.skill_days", c.ClickHouse.SkillDays, 1},
 		{"clickhouse.rollup_days", c.ClickHouse.RollupDays, 1},
+		{"context.max_characters", c.Context.MaxCharacters, 2},
 		{"pipeline.batch_rows", c.Pipeline.BatchRows, 1},
 		{"training.min_rows", c.Training.MinRows, 1},
 		{"training.max_rows", c.Training.MaxRows, c.Training.MinRows},
