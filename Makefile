@@ -46,7 +46,7 @@ test: ## everything that proves the product, with a summary; no test is skipped
 	@deploy/ci/prove.sh setup build gotest modtest contract checkgenerate lint
 
 .PHONY: setup
-setup: ## install what a bare machine lacks (Java and Maven, for a real Kafka broker)
+setup: ## install what a bare machine lacks (Java and Maven for a real Kafka broker, redis-server)
 	@deploy/ci/setup.sh
 
 .PHONY: gotest

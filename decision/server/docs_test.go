@@ -11,11 +11,17 @@ import (
 	"testing"
 )
 
-// The examples of docs/api.md run as they stand there, one after the other in one
-// shell; where an answer follows, it must hold what is printed. "*" stands for
+// The examples of the documents run as they stand there, one after the other in
+// one shell; where an answer follows, it must hold what is printed. "*" stands for
 // any value, and objects and lists may hold more.
 func TestDocumentedCalls(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "api.md"))
+	for file, least := range map[string]int{"api.md": 9, "context.md": 11} {
+		t.Run(file, func(t *testing.T) { runExamples(t, file, least) })
+	}
+}
+
+func runExamples(t *testing.T, file string, least int) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", file))
 	must(t, err)
 	blocks := regexp.MustCompile("(?ms)^```(sh|json)\n(.*?)^```$").FindAllStringSubmatch(string(text), -1)
 	f := start(t)
@@ -30,8 +36,8 @@ func TestDocumentedCalls(t *testing.T) {
 			wants[len(wants)-1] = b[2]
 		}
 	}
-	if len(wants) < 9 {
-		t.Fatalf("docs/api.md has %d examples, want them all", len(wants))
+	if len(wants) < least {
+		t.Fatalf("docs/%s has %d examples, want them all", file, len(wants))
 	}
 	shell := exec.CommandContext(t.Context(), "bash", "-c", script)
 	shell.Dir = t.TempDir()

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs what the tests need and a bare machine may lack: Java 17 and Maven,
-# which start a real Apache Kafka broker from its jars. Go, Node and npm must be
-# there already. Uses apt-get where there is one; elsewhere it says what to
+# which start a real Apache Kafka broker from its jars, and a real Redis server.
+# Go, Node and npm must be there already. Uses apt-get where there is one; elsewhere it says what to
 # install. Does nothing when all is there.
 set -euo pipefail
 
 missing=()
 command -v java >/dev/null || missing+=(openjdk-17-jre-headless)
 command -v mvn >/dev/null || missing+=(maven)
+command -v redis-server >/dev/null || missing+=(redis-server)
 
 for tool in go node npm git; do
 	if ! command -v "$tool" >/dev/null; then

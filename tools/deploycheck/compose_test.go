@@ -19,7 +19,7 @@ import (
 const composeFile = "../../deploy/compose/compose.yaml"
 
 var passwords = types.Mapping{
-	"CLICKHOUSE_PASSWORD": "one", "CLICKHOUSE_READER_PASSWORD": "two", "GRAFANA_PASSWORD": "three",
+	"CLICKHOUSE_PASSWORD": "one", "CLICKHOUSE_READER_PASSWORD": "two", "GRAFANA_PASSWORD": "three", "REDIS_PASSWORD": "four",
 }
 
 // TestComposeLoads checks the file as docker compose config does, and a few rules
@@ -29,7 +29,7 @@ func TestComposeLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"clickhouse", "decide", "grafana", "ingest", "kafka", "migrate", "train"}
+	want := []string{"clickhouse", "decide", "grafana", "ingest", "kafka", "migrate", "redis", "train"}
 	if got := project.ServiceNames(); !slices.Equal(got, want) {
 		t.Errorf("services %v, want %v", got, want)
 	}
