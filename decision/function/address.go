@@ -70,7 +70,7 @@ func (a *address) names() []string { return append(a.path.Names(), a.query.Names
 func (a *address) fill(args map[string]any) (string, error) {
 	for _, name := range a.names() {
 		if v := args[name]; v == nil || v == "" {
-			return "", fmt.Errorf("argument %q of the address has no value", name)
+			return "", &argumentError{name: name, why: "has no value"}
 		}
 	}
 	var bad error
@@ -78,7 +78,7 @@ func (a *address) fill(args map[string]any) (string, error) {
 		s := spell(args[name])
 		// Escaped dots are dots to many servers.
 		if s == "." || s == ".." {
-			bad = fmt.Errorf("argument %q of the address is %q", name, s)
+			bad = &argumentError{name: name, why: "is only dots"}
 		}
 		return url.PathEscape(s)
 	})
@@ -88,6 +88,13 @@ func (a *address) fill(args map[string]any) (string, error) {
 		out += "?" + query
 	}
 	return out, bad
+}
+
+// argumentError is a call that cannot be made with these arguments.
+type argumentError struct{ name, why string }
+
+func (e *argumentError) Error() string {
+	return fmt.Sprintf("argument %q of the address %s", e.name, e.why)
 }
 
 // hosts are the addresses that an installation allows inside its network.
