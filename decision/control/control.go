@@ -164,12 +164,13 @@ func readAccount(r configlog.Resource) (Account, error) {
 }
 
 // CreateAccount opens an account with the default objective and the mode SHADOW:
-// it watches until somebody says otherwise.
-func (c *Control) CreateAccount(ctx context.Context, a Account, by Author) (Account, error) {
+// it watches until somebody says otherwise. What else is to be written counts only
+// together with it.
+func (c *Control) CreateAccount(ctx context.Context, a Account, by Author, also ...event.ConfigPart) (Account, error) {
 	if err := a.check(); err != nil {
 		return Account{}, err
 	}
-	stored, err := c.writeAccount(ctx, a, by)
+	stored, err := c.writeAccount(ctx, a, by, also)
 	if err != nil {
 		return Account{}, err
 	}
@@ -195,8 +196,9 @@ func (c *Control) furnish(ctx context.Context, account string, by Author) error 
 	return err
 }
 
-// UpdateAccount replaces an account. A Revision other than 0 guards it.
-func (c *Control) UpdateAccount(ctx context.Context, a Account, by Author) (Account, error) {
+// UpdateAccount replaces an account. A Revision other than 0 guards it. What else
+// is to be written counts only together with it.
+func (c *Control) UpdateAccount(ctx context.Context, a Account, by Author, also ...event.ConfigPart) (Account, error) {
 	if err := a.check(); err != nil {
 		return Account{}, err
 	}
@@ -207,7 +209,7 @@ func (c *Control) UpdateAccount(ctx context.Context, a Account, by Author) (Acco
 		}
 		next := a
 		next.Revision = cmp.Or(a.Revision, current.Revision)
-		return c.writeAccount(ctx, next, by)
+		return c.writeAccount(ctx, next, by, also)
 	})
 }
 
@@ -223,9 +225,10 @@ func unguarded[T any](guard int64, write func() (T, error)) (T, error) {
 	}
 }
 
-func (c *Control) writeAccount(ctx context.Context, a Account, by Author) (Account, error) {
+func (c *Control) writeAccount(ctx context.Context, a Account, by Author, also []event.ConfigPart) (Account, error) {
 	d := accountDocument{DisplayName: a.DisplayName, DefaultEffect: a.DefaultEffect, Attributes: a.Attributes}
-	r, err := c.write(ctx, event.ConfigChange{Account: a.ID, Kind: configlog.KindAccount, Name: a.ID, Base: a.Revision}, d, by)
+	change := event.ConfigChange{Account: a.ID, Kind: configlog.KindAccount, Name: a.ID, Base: a.Revision}
+	r, err := c.write(ctx, change, d, by, also...)
 	if err != nil {
 		return Account{}, err
 	}
@@ -285,16 +288,23 @@ func addUnder(c *fault.Check, name, own string, err error) {
 	}
 }
 
-// write puts a document into the config log and makes the view show it.
-func (c *Control) write(ctx context.Context, change event.ConfigChange, document any, by Author) (configlog.Resource, error) {
+// write puts a document into the config log, with what else is to change with it,
+// and makes the view show it.
+func (c *Control) write(ctx context.Context, change event.ConfigChange, document any, by Author, also ...event.ConfigPart) (configlog.Resource, error) {
 	value, err := json.Marshal(document)
 	if err != nil {
 		return configlog.Resource{}, fmt.Errorf("write %s %q: %w", change.Kind, change.Name, err)
 	}
+	kind, name := change.Kind, change.Name
 	change.Value, change.Author, change.Reason = value, by.Name, by.Reason
+	if len(also) > 0 {
+		own := event.ConfigPart{Kind: kind, Name: name, Base: change.Base, Value: value}
+		change.Kind, change.Name, change.Base, change.Value = "", "", 0, nil
+		change.Parts = append([]event.ConfigPart{own}, also...)
+	}
 	r, err := c.store.Write(ctx, change)
 	if err != nil {
-		return configlog.Resource{}, fmt.Errorf("write %s %q: %w", change.Kind, change.Name, err)
+		return configlog.Resource{}, fmt.Errorf("write %s %q: %w", kind, name, err)
 	}
 	c.view.Refresh()
 	return r, nil

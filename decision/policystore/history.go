@@ -2,6 +2,7 @@ package policystore
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,6 +107,23 @@ func (s *Store) named(account, name string) ([]entry, error) {
 		return nil, err
 	}
 	return d.entries(), nil
+}
+
+// Export returns the canonical document {"policies": [...]} of a list, by the names
+// that [Store.Compiled] knows: in order, so without ranks. Importing it over any
+// list, with replace, gives this list.
+func (s *Store) Export(account, name string) ([]byte, error) {
+	list, err := s.named(account, name)
+	if err != nil {
+		return nil, err
+	}
+	documents := make([]json.RawMessage, len(list))
+	for i := range list {
+		if documents[i], err = list[i].document(); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(map[string][]json.RawMessage{"policies": documents})
 }
 
 // Diff says what differs between two lists, by the names that [Store.Compiled]

@@ -155,7 +155,8 @@ type Import struct {
 }
 
 // Import brings policies into the live list, all of them or none. Errors: Invalid
-// with every fault under policies[i], Conflict, Precondition when they are too
+// with every fault under policies[i], but with ValidateOnly not for what
+// [Store.CheckList] tells of the outcome, Conflict, Precondition when they are too
 // many, and those of the log.
 func (s *Store) Import(ctx context.Context, account string, in Import, c ListChange) (Outcome, error) {
 	return s.replace(ctx, account, c, func(live []entry, _ int64) ([]entry, error) {
@@ -163,8 +164,8 @@ func (s *Store) Import(ctx context.Context, account string, in Import, c ListCha
 		if err != nil {
 			return nil, err
 		}
-		if err := checkNames(target); err != nil {
-			return nil, err
+		if err := checkNames(target); err != nil || c.ValidateOnly {
+			return target, err
 		}
 		return target, s.checkChanged(account, live, target)
 	})

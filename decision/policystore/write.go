@@ -84,6 +84,37 @@ func (s *Store) withoutOldDefault(account string) ([]event.ConfigPart, error) {
 	return []event.ConfigPart{{Kind: configlog.KindAccount, Name: account, Base: r.Revision, Value: value}}, err
 }
 
+// DefaultEffect lists the parts of a change that give the account's default policy
+// this effect; nil deletes the policy. The error is Invalid with every fault. Read
+// the list once the change is written, so that decisions see it at once.
+func (s *Store) DefaultEffect(account string, effect json.RawMessage) ([]event.ConfigPart, error) {
+	list, _ := s.List(account)
+	part := event.ConfigPart{Kind: configlog.KindPolicy, Name: policy.DefaultName}
+	next := &policy.Policy{Name: policy.DefaultName}
+	at := find(list, policy.DefaultName)
+	if at >= 0 {
+		own := *list[at]
+		next, part.Base = &own, own.Revision
+	}
+	if effect == nil {
+		if at < 0 {
+			return nil, nil
+		}
+		part.Deleted = true
+		return []event.ConfigPart{part}, nil
+	}
+	read, err := policy.CompileEffect(effect)
+	if err != nil {
+		return nil, err
+	}
+	next.Enabled, next.Fault, next.Effect = true, nil, read.Rule(0).Policy().Effect
+	if err := s.check(account, list, next); err != nil {
+		return nil, err
+	}
+	part.Value, err = canonical(next)
+	return []event.ConfigPart{part}, err
+}
+
 // Update reads the policy, lets edit change a copy of it, and writes that.
 // Name and place cannot be edited. Errors: NotFound, Conflict, Invalid with
 // every fault, what edit returns, and those of the log.

@@ -16,7 +16,7 @@ import (
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
 )
 
-const vip = `{"name":"vip","display_name":"VIPs first","when":{"all":[{"attribute":"tier","operator":"eq","value":"gold"}]},
+const vip = `{"name":"vip","display_name":"VIPs first","enabled":true,"when":{"all":[{"attribute":"tier","operator":"eq","value":"gold"}]},
 	"effect":{"fixed":{"actions":[{"type":"TRANSFER_TO_SKILL","target":"vip-desk"}]}}}`
 
 func names(a map[string]any, list string) string {

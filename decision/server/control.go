@@ -6,10 +6,14 @@ import (
 	"encoding/json"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/usherhq/usher/decision/control"
+	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/internal/rpc"
 	"github.com/usherhq/usher/pipeline/event"
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
@@ -30,11 +34,15 @@ func (s *controlService) CreateAccount(ctx context.Context, r *usherv1.CreateAcc
 	if err != nil {
 		return nil, err
 	}
-	stored, err := s.deps.Control.CreateAccount(ctx, a, author(ctx, ""))
+	parts, err := s.defaultPolicy(&a, r.GetAccount().GetDefaultEffect())
 	if err != nil {
 		return nil, err
 	}
-	return &usherv1.CreateAccountResponse{Account: accountTo(stored)}, nil
+	stored, err := s.deps.Control.CreateAccount(ctx, a, author(ctx, ""), parts...)
+	if err != nil {
+		return nil, err
+	}
+	return &usherv1.CreateAccountResponse{Account: s.accountTo(stored)}, nil
 }
 
 // newAccount finds the id of an account to be opened. All who give one agree.
@@ -68,7 +76,7 @@ func (s *controlService) GetAccount(_ context.Context, r *usherv1.GetAccountRequ
 	if err != nil {
 		return nil, err
 	}
-	return &usherv1.GetAccountResponse{Account: accountTo(a)}, nil
+	return &usherv1.GetAccountResponse{Account: s.accountTo(a)}, nil
 }
 
 // UpdateAccount changes an account.
@@ -85,7 +93,8 @@ func (s *controlService) UpdateAccount(ctx context.Context, r *usherv1.UpdateAcc
 		a, err := s.deps.Control.GetAccount(id)
 		return a, a.Revision, err
 	}, func(current control.Account, revision int64) (control.Account, error) {
-		next, err := patched(accountTo(current), r.GetAccount(), r.GetUpdateMask())
+		before := s.accountTo(current)
+		next, err := patched(before, r.GetAccount(), r.GetUpdateMask())
 		if err != nil {
 			return current, err
 		}
@@ -93,13 +102,19 @@ func (s *controlService) UpdateAccount(ctx context.Context, r *usherv1.UpdateAcc
 		if err != nil {
 			return current, err
 		}
-		a.Revision = revision
-		return s.deps.Control.UpdateAccount(ctx, a, author(ctx, ""))
+		a.Revision, a.DefaultEffect = revision, current.DefaultEffect
+		var parts []event.ConfigPart
+		if !proto.Equal(before.GetDefaultEffect(), next.GetDefaultEffect()) {
+			if parts, err = s.defaultPolicy(&a, next.GetDefaultEffect()); err != nil {
+				return current, err
+			}
+		}
+		return s.deps.Control.UpdateAccount(ctx, a, author(ctx, ""), parts...)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &usherv1.UpdateAccountResponse{Account: accountTo(stored)}, nil
+	return &usherv1.UpdateAccountResponse{Account: s.accountTo(stored)}, nil
 }
 
 // ListAccounts lists the accounts that the caller may see.
@@ -117,7 +132,7 @@ func (s *controlService) ListAccounts(ctx context.Context, r *usherv1.ListAccoun
 	}
 	resp := &usherv1.ListAccountsResponse{NextPageToken: next}
 	for _, a := range part {
-		resp.Accounts = append(resp.Accounts, accountTo(a))
+		resp.Accounts = append(resp.Accounts, s.accountTo(a))
 	}
 	return resp, nil
 }
@@ -129,13 +144,41 @@ func accountFrom(id string, a *usherv1.Account) (control.Account, error) {
 			SDE: a.SdeAttributes, Conversation: a.ConversationAttributes, Strict: a.StrictAttributes, RoutingSkills: a.GetRoutingSkills(),
 		}
 	}
-	if a.GetDefaultEffect() != nil {
+	return out, nil
+}
+
+// defaultPolicy lists what writes an account's default effect, which is that of
+// its policy "default", and takes it from the account's own document, where it was
+// before there were default policies.
+func (s *controlService) defaultPolicy(a *control.Account, effect *structpb.Struct) ([]event.ConfigPart, error) {
+	var document json.RawMessage
+	if effect != nil {
 		var err error
-		if out.DefaultEffect, err = json.Marshal(a.GetDefaultEffect().AsMap()); err != nil {
-			return out, invalid("default_effect", "holds a number that is not finite")
+		if document, err = json.Marshal(effect.AsMap()); err != nil {
+			return nil, invalid("default_effect", "holds a number that is not finite")
 		}
 	}
-	return out, nil
+	a.DefaultEffect = nil
+	parts, err := s.deps.Policies.DefaultEffect(a.ID, document)
+	if err == nil {
+		return parts, nil
+	}
+	var c fault.Check
+	for _, v := range violations(err) {
+		c.Add("default_"+v.Field, "%s", v.Description)
+	}
+	return nil, c.Err("the account is not valid")
+}
+
+// accountTo is an account as callers see it.
+func (s *controlService) accountTo(a control.Account) *usherv1.Account {
+	out := accountTo(a)
+	if p, _, err := s.deps.Policies.Get(a.ID, policy.DefaultName); err == nil {
+		if m := (&policyService{Server: s.Server}).policyOf(a.ID, p, 0); m.GetEffect() != nil {
+			out.DefaultEffect = m.GetEffect()
+		}
+	}
+	return out
 }
 
 func accountTo(a control.Account) *usherv1.Account {

@@ -35,7 +35,7 @@ func TestNoCallFailsWhileEverythingChanges(t *testing.T) {
 	}
 	modes := []string{"OFF", "SHADOW", "COMPARE", "HOLDOUT", "ON"}
 	for i := range 40 {
-		f.rest(t, "POST", "/v1/accounts/default/policies", fmt.Sprintf(`{"name":"p%d","effect":{"deny":{"targets":["a"]}}}`, i), 200)
+		f.rest(t, "POST", "/v1/accounts/default/policies", fmt.Sprintf(`{"name":"p%d","enabled":true,"effect":{"deny":{"targets":["a"]}}}`, i), 200)
 		f.rest(t, "PATCH", "/v1/accounts/default/modes/account", `{"mode":"`+modes[i%5]+`","share":0.5}`, 200)
 		if i%2 == 1 {
 			f.rest(t, "DELETE", fmt.Sprintf("/v1/accounts/default/policies/p%d", i), "", 200)

@@ -69,7 +69,8 @@ func isDocument(f protoreflect.FieldDescriptor) bool {
 // are for the server to say.
 func settable(f protoreflect.FieldDescriptor) bool {
 	switch f.Name() {
-	case "name", "account_id", "etag", "position", "revision", "version", "update_time":
+	case "name", "account_id", "etag", "position", "revision", "version", "update_time",
+		"author", "change_reason", "warnings", "base_revision", "stale":
 		return false
 	}
 	return true

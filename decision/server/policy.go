@@ -1,12 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
+	"strings"
 
-	"google.golang.org/protobuf/types/known/structpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/decision/policystore"
@@ -25,27 +24,52 @@ func change(ctx context.Context, etag int64, reason string) policystore.Change {
 
 // ListPolicies lists the policies in evaluation order.
 func (s *policyService) ListPolicies(_ context.Context, r *usherv1.ListPoliciesRequest) (*usherv1.ListPoliciesResponse, error) {
-	account, err := parentAccount("parent", r.GetParent())
-	if err == nil {
-		err = s.account(account)
-	}
+	account, err := s.parent(r)
 	if err != nil {
 		return nil, err
 	}
 	all, revision := s.deps.Policies.List(account)
-	part, next, err := page(all, r.GetPageSize(), r.GetPageToken())
+	place := map[string]int{}
+	var found []*policy.Policy
+	words := strings.Fields(strings.ToLower(r.GetQuery()))
+	for i, p := range all {
+		place[p.Name] = i
+		if holdsAll(p, words) {
+			found = append(found, p)
+		}
+	}
+	part, next, err := page(found, r.GetPageSize(), r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
 	resp := &usherv1.ListPoliciesResponse{NextPageToken: next, Revision: revision}
-	place := map[string]int{}
-	for i, p := range all {
-		place[p.Name] = i
-	}
+	problems := s.deps.Policies.Problems(account)
 	for _, p := range part {
-		resp.Policies = append(resp.Policies, s.policyOf(account, p, place[p.Name]))
+		m := s.policyOf(account, p, place[p.Name])
+		m.Warnings = problemsTo(problemsOf(problems, p.Name))
+		resp.Policies = append(resp.Policies, m)
 	}
 	return resp, nil
+}
+
+// holdsAll reports whether a policy's id and texts hold every word.
+func holdsAll(p *policy.Policy, words []string) bool {
+	text := strings.ToLower(p.Name + "\n" + p.DisplayName + "\n" + p.Description)
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// parent is the account that a list belongs to, one that exists.
+func (s *Server) parent(r interface{ GetParent() string }) (string, error) {
+	account, err := parentAccount("parent", r.GetParent())
+	if err == nil {
+		err = s.account(account)
+	}
+	return account, err
 }
 
 // GetPolicy returns one policy.
@@ -58,40 +82,82 @@ func (s *policyService) GetPolicy(_ context.Context, r *usherv1.GetPolicyRequest
 	return &usherv1.GetPolicyResponse{Policy: p}, err
 }
 
-// stored returns a policy as it lies in the store.
-func (s *policyService) stored(account, id string) (*usherv1.Policy, error) {
+// stored returns a policy as it lies in the store, with what is doubtful about it.
+func (s *policyService) stored(account, id string, also ...policy.Problem) (*usherv1.Policy, error) {
 	p, place, err := s.deps.Policies.Get(account, id)
 	if err != nil {
 		return nil, err
 	}
-	return s.policyOf(account, p, place), nil
+	out := s.policyOf(account, p, place)
+	out.Warnings = problemsTo(append(also, problemsOf(s.deps.Policies.Problems(account), id)...))
+	return out, nil
+}
+
+// wouldBe returns a policy that was only checked.
+func (s *policyService) wouldBe(account string, p *policy.Policy, place int, also []policy.Problem) *usherv1.Policy {
+	out := s.policyOf(account, p, place)
+	out.Warnings = problemsTo(append(also, problemsOf(s.deps.Policies.Check(account, p), p.Name)...))
+	return out
 }
 
 // CreatePolicy appends a policy to the list.
 func (s *policyService) CreatePolicy(ctx context.Context, r *usherv1.CreatePolicyRequest) (*usherv1.CreatePolicyResponse, error) {
-	account, err := parentAccount("parent", r.GetParent())
-	if err == nil {
-		err = s.account(account)
-	}
+	account, err := s.parent(r)
 	if err != nil {
 		return nil, err
 	}
-	id, err := newName(account, "policies", r.GetPolicyId(), r.GetPolicy().GetName())
+	given := proto.CloneOf(r.GetPolicy())
+	if given == nil {
+		return nil, invalid("policy", "is missing")
+	}
+	if err := oneGrammar(given); err != nil {
+		return nil, err
+	}
+	id, err := s.newPolicy(account, r.GetPolicyId(), given)
 	if err != nil {
 		return nil, err
 	}
-	if id == "" {
-		id = s.deps.NewID()
-	}
-	p, err := parsePolicy(id, r.GetPolicy(), true)
+	// The default policy cannot be anything but enabled.
+	p, doubts, err := readPolicy(id, given, id == policy.DefaultName)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.deps.Policies.Create(ctx, account, p, change(ctx, 0, "")); err != nil {
+	for i := range doubts {
+		doubts[i].Policy = id
+	}
+	c := change(ctx, 0, r.GetReason())
+	c.ValidateOnly = r.GetValidateOnly()
+	stored, err := s.deps.Policies.Create(ctx, account, p, c)
+	if err != nil {
 		return nil, err
 	}
-	out, err := s.stored(account, id)
+	if c.ValidateOnly {
+		list, _ := s.deps.Policies.List(account)
+		place := len(list)
+		if place > 0 && list[place-1].Name == policy.DefaultName {
+			place--
+		}
+		return &usherv1.CreatePolicyResponse{Policy: s.wouldBe(account, stored, place, doubts)}, nil
+	}
+	out, err := s.stored(account, id, doubts...)
 	return &usherv1.CreatePolicyResponse{Policy: out}, err
+}
+
+// newPolicy finds the id of a policy to be created. A name in LivePerson's
+// documents is for people: one that is no id becomes the display name.
+func (s *policyService) newPolicy(account, id string, p *usherv1.Policy) (string, error) {
+	name := p.GetName()
+	if id == "" && speaksLivePerson(p) && !strings.HasPrefix(name, "accounts/") && !policy.ValidName(name) {
+		p.Name, p.DisplayName = "", cmp.Or(p.GetDisplayName(), name)
+	}
+	id, err := newName(account, "policies", id, p.GetName())
+	if id != "" || err != nil {
+		return id, err
+	}
+	return freeID(p.GetDisplayName(), s.deps.NewID(), func(id string) bool {
+		_, taken := s.deps.Policies.Resource(account, id)
+		return taken
+	}), nil
 }
 
 // UpdatePolicy changes a policy; its place stays.
@@ -101,10 +167,14 @@ func (s *policyService) UpdatePolicy(ctx context.Context, r *usherv1.UpdatePolic
 		return nil, err
 	}
 	etag, err := parseEtag(r.GetPolicy().GetEtag())
+	if err == nil {
+		err = oneGrammar(r.GetPolicy())
+	}
 	if err != nil {
 		return nil, err
 	}
-	_, err = edit(etag, func() (*policy.Policy, int64, error) {
+	var doubts []policy.Problem
+	stored, err := edit(etag, func() (*policy.Policy, int64, error) {
 		p, _, err := s.deps.Policies.Get(account, id)
 		if err != nil {
 			return nil, 0, err
@@ -115,11 +185,14 @@ func (s *policyService) UpdatePolicy(ctx context.Context, r *usherv1.UpdatePolic
 		if err != nil {
 			return nil, err
 		}
-		next, err := parsePolicy(id, document, true)
+		next, found, err := readPolicy(id, document, true)
 		if err != nil {
 			return nil, err
 		}
-		return s.deps.Policies.Update(ctx, account, id, change(ctx, revision, ""), func(p *policy.Policy) error {
+		doubts = found
+		c := change(ctx, revision, r.GetReason())
+		c.ValidateOnly = r.GetValidateOnly()
+		return s.deps.Policies.Update(ctx, account, id, c, func(p *policy.Policy) error {
 			*p = *next
 			return nil
 		})
@@ -127,7 +200,14 @@ func (s *policyService) UpdatePolicy(ctx context.Context, r *usherv1.UpdatePolic
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.stored(account, id)
+	for i := range doubts {
+		doubts[i].Policy = id
+	}
+	if r.GetValidateOnly() {
+		_, place, err := s.deps.Policies.Get(account, id)
+		return &usherv1.UpdatePolicyResponse{Policy: s.wouldBe(account, stored, place, doubts)}, err
+	}
+	out, err := s.stored(account, id, doubts...)
 	return &usherv1.UpdatePolicyResponse{Policy: out}, err
 }
 
@@ -188,74 +268,4 @@ func target(r guarded) (account, id string, etag int64, err error) {
 	}
 	etag, err = parseEtag(r.GetEtag())
 	return account, id, etag, err
-}
-
-// parsePolicy reads a policy through its document, so that the API and imported
-// files obey the same rules and name faults by the same paths.
-func parsePolicy(id string, p *usherv1.Policy, enabled bool) (*policy.Policy, error) {
-	if p == nil {
-		return nil, invalid("policy", "is missing")
-	}
-	if p.Enabled != nil {
-		enabled = p.GetEnabled()
-	}
-	document := map[string]any{"name": id, "enabled": enabled}
-	if p.GetDisplayName() != "" {
-		document["display_name"] = p.GetDisplayName()
-	}
-	if p.GetDescription() != "" {
-		document["description"] = p.GetDescription()
-	}
-	if len(p.GetWhen().GetFields()) > 0 {
-		document["when"] = p.GetWhen().AsMap()
-	}
-	if p.GetEffect() != nil {
-		document["effect"] = p.GetEffect().AsMap()
-	}
-	data, err := json.Marshal(document)
-	if err != nil {
-		return nil, invalid("policy", "holds a number that is not finite")
-	}
-	out, err := policy.Parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("read policy %q: %w", id, err)
-	}
-	return out, nil
-}
-
-// policyOf is a stored policy as callers see it. One that cannot be read any more
-// is shown as it was written.
-func (s *policyService) policyOf(account string, p *policy.Policy, place int) *usherv1.Policy {
-	enabled := p.Enabled
-	out := &usherv1.Policy{
-		Name: "accounts/" + account + "/policies/" + p.Name, DisplayName: p.DisplayName, Description: p.Description,
-		Enabled: &enabled, Position: int32(place), Revision: p.Revision, Etag: etagOf(p.Revision), //nolint:gosec // a list has few thousand
-	}
-	value, err := policy.Marshal(p)
-	if r, ok := s.deps.Policies.Resource(account, p.Name); ok {
-		out.UpdateTime = timestamppb.New(r.Time)
-		if p.Fault != nil || err != nil {
-			value = r.Value
-		}
-	}
-	var document struct {
-		When   map[string]any `json:"when"`
-		Effect map[string]any `json:"effect"`
-	}
-	if json.Unmarshal(value, &document) == nil {
-		out.When, out.Effect = structOf(document.When), effectOf(document.Effect)
-	}
-	return out
-}
-
-// effectOf keeps an effect that is there but empty.
-func effectOf(m map[string]any) *structpb.Struct {
-	if m == nil {
-		return nil
-	}
-	s, err := structpb.NewStruct(m)
-	if err != nil {
-		return nil
-	}
-	return s
 }

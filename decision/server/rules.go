@@ -35,6 +35,8 @@ func byResource(req any) (string, error) {
 		return accountOf("name", r.GetMode().GetName())
 	case *usherv1.UpdateAccountRequest:
 		return accountOf("name", r.GetAccount().GetName())
+	case *usherv1.UpdatePolicyDraftRequest:
+		return accountOf("name", r.GetDraft().GetName())
 	}
 	return "", nil
 }
@@ -60,6 +62,18 @@ func matchEtag(req any, etag string) {
 		if x := r.GetAccount(); x != nil {
 			at = &x.Etag
 		}
+	case *usherv1.UpdatePolicyDraftRequest:
+		if x := r.GetDraft(); x != nil {
+			at = &x.Etag
+		}
+	case *usherv1.DeletePolicyDraftRequest:
+		at = &r.Etag
+	case *usherv1.PublishPolicyDraftRequest:
+		at = &r.Etag
+	case *usherv1.ImportPoliciesRequest:
+		at = &r.Etag
+	case *usherv1.RollbackPoliciesRequest:
+		at = &r.Etag
 	case *usherv1.DeletePolicyRequest:
 		at = &r.Etag
 	case *usherv1.EnablePolicyRequest:
@@ -83,6 +97,9 @@ func decisionRules() map[string]rpc.Rule {
 	return map[string]rpc.Rule{
 		"NextActions": {Scope: rpc.ScopeDecide, Account: byParent, Key: requestKey},
 		"GetDecision": {Scope: rpc.ScopeRead, Account: byName},
+
+		"ListDecisions":  {Scope: rpc.ScopeRead, Account: byParent},
+		"VerifyDecision": {Scope: rpc.ScopeRead, Account: byName},
 	}
 }
 
@@ -117,16 +134,35 @@ func outcomeKey(req any, key string) {
 }
 
 func policyRules() map[string]rpc.Rule {
+	list := rpc.Rule{Scope: rpc.ScopeRead, Account: byParent}
+	get := rpc.Rule{Scope: rpc.ScopeRead, Account: byName}
+	add := rpc.Rule{Scope: rpc.ScopeAdmin, Account: byParent, Etag: matchEtag}
+	update := rpc.Rule{Scope: rpc.ScopeAdmin, Account: byResource, Etag: matchEtag}
 	change := rpc.Rule{Scope: rpc.ScopeAdmin, Account: byName, Etag: matchEtag}
 	return map[string]rpc.Rule{
-		"ListPolicies":  {Scope: rpc.ScopeRead, Account: byParent},
-		"GetPolicy":     {Scope: rpc.ScopeRead, Account: byName},
-		"CreatePolicy":  {Scope: rpc.ScopeAdmin, Account: byParent},
-		"UpdatePolicy":  {Scope: rpc.ScopeAdmin, Account: byResource, Etag: matchEtag},
-		"DeletePolicy":  change,
-		"EnablePolicy":  change,
-		"DisablePolicy": change,
-		"MovePolicy":    change,
+		"ListPolicies":        list,
+		"GetPolicy":           get,
+		"CreatePolicy":        {Scope: rpc.ScopeAdmin, Account: byParent},
+		"UpdatePolicy":        update,
+		"DeletePolicy":        change,
+		"EnablePolicy":        change,
+		"DisablePolicy":       change,
+		"MovePolicy":          change,
+		"CheckPolicies":       list,
+		"ImportPolicies":      add,
+		"ExportPolicies":      list,
+		"ListPolicyRevisions": list,
+		"GetPolicyRevision":   get,
+		"DiffPolicies":        list,
+		"RollbackPolicies":    add,
+		"CreatePolicyDraft":   {Scope: rpc.ScopeAdmin, Account: byParent},
+		"ListPolicyDrafts":    list,
+		"GetPolicyDraft":      get,
+		"UpdatePolicyDraft":   update,
+		"DeletePolicyDraft":   change,
+		"PublishPolicyDraft":  change,
+		"SimulatePolicies":    list,
+		"ReportPolicies":      list,
 	}
 }
 

@@ -375,7 +375,7 @@ func TestTooLargeToBeRecorded(t *testing.T) {
 	long := strings.Repeat("y", 4000)
 	leaf := `{"attribute":"tier","operator":"eq","value":"gold"}`
 	for i := range 15 {
-		f.rest(t, "POST", "/v1/accounts/default/policies", fmt.Sprintf(`{"name":"p%d","when":{"any":[%s]},"effect":{"rank":{}}}`, i, strings.Repeat(leaf+",", 19)+leaf), 200)
+		f.rest(t, "POST", "/v1/accounts/default/policies", fmt.Sprintf(`{"name":"p%d","enabled":true,"when":{"any":[%s]},"effect":{"rank":{}}}`, i, strings.Repeat(leaf+",", 19)+leaf), 200)
 	}
 	a := f.rest(t, "POST", "/v1/accounts/default/nextActions", `{"candidates":[{"target":"a"}],"attributes":{"tier":"`+long+`"}}`, 200)
 	record := f.rest(t, "GET", "/v1/accounts/default/decisions/"+a["decision_id"].(string), "", 200)

@@ -1,0 +1,324 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/decision/policy/foreign"
+	"github.com/usherhq/usher/decision/policystore"
+	"github.com/usherhq/usher/internal/fault"
+	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
+)
+
+// speaksLivePerson reports whether a policy uses LivePerson's grammar.
+func speaksLivePerson(p *usherv1.Policy) bool {
+	return len(p.GetConditions()) > 0 || len(p.GetActions()) > 0 || foreignException(p) != nil
+}
+
+// foreignException is the exception of a policy that is in LivePerson's grammar.
+func foreignException(p *usherv1.Policy) *structpb.Struct {
+	fields := p.GetException().GetFields()
+	if fields["conditions"] != nil || fields["actions"] != nil {
+		return p.GetException()
+	}
+	return nil
+}
+
+// oneGrammar refuses a policy that says the same thing twice.
+func oneGrammar(p *usherv1.Policy) error {
+	var c fault.Check
+	if len(p.GetConditions()) > 0 && len(p.GetWhen().GetFields()) > 0 {
+		c.Add("conditions", "stand beside when; give one of them")
+	}
+	if len(p.GetActions()) > 0 && len(p.GetEffect().GetFields()) > 0 {
+		c.Add("actions", "stand beside effect; give one of them")
+	}
+	return c.Err("the policy is not valid")
+}
+
+// documentOf writes a policy as its document, so that the API and imported files
+// obey the same rules and name faults by the same paths. What is in LivePerson's
+// grammar becomes canonical; the problems are what that came to, without errors.
+func documentOf(id string, p *usherv1.Policy, enabled bool) (json.RawMessage, []policy.Problem, error) {
+	if p == nil {
+		return nil, nil, invalid("policy", "is missing")
+	}
+	if p.Enabled != nil {
+		enabled = p.GetEnabled()
+	}
+	document := map[string]any{"enabled": enabled}
+	for key, text := range map[string]string{"name": id, "display_name": p.GetDisplayName(), "description": p.GetDescription()} {
+		if text != "" {
+			document[key] = text
+		}
+	}
+	for key, s := range map[string]*structpb.Struct{"when": p.GetWhen(), "schedule": p.GetSchedule(), "exception": p.GetException()} {
+		if len(s.GetFields()) > 0 {
+			document[key] = s.AsMap()
+		}
+	}
+	if p.GetEffect() != nil {
+		document["effect"] = p.GetEffect().AsMap()
+	}
+	problems, err := canonicalGrammar(document, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err := json.Marshal(document)
+	if err != nil {
+		return nil, nil, invalid("policy", "holds a number that is not finite")
+	}
+	return data, problems, nil
+}
+
+// canonicalGrammar puts what a policy has in LivePerson's grammar into the document.
+func canonicalGrammar(document map[string]any, p *usherv1.Policy) ([]policy.Problem, error) {
+	if !speaksLivePerson(p) {
+		return nil, nil
+	}
+	var parts [3]json.RawMessage
+	var err error
+	for i, list := range [][]*structpb.Struct{p.GetConditions(), p.GetActions()} {
+		if len(list) == 0 {
+			continue
+		}
+		maps := make([]map[string]any, len(list))
+		for j, s := range list {
+			maps[j] = s.AsMap()
+		}
+		if parts[i], err = json.Marshal(maps); err != nil {
+			return nil, invalid("policy", "holds a number that is not finite")
+		}
+	}
+	if e := foreignException(p); e != nil {
+		if parts[2], err = json.Marshal(e.AsMap()); err != nil {
+			return nil, invalid("exception", "holds a number that is not finite")
+		}
+	}
+	when, effect, exception, problems := foreign.Policy(parts[0], parts[1], parts[2])
+	if err := errorOf(problems, ""); err != nil {
+		return nil, err
+	}
+	if parts[0] != nil {
+		if document["when"] = when; when == nil {
+			delete(document, "when")
+		}
+	}
+	if parts[1] != nil {
+		document["effect"] = effect
+	}
+	if parts[2] != nil {
+		document["exception"] = exception
+	}
+	return problems, nil
+}
+
+// errorOf makes one fault of the problems that are errors, with their paths below
+// a prefix.
+func errorOf(problems []policy.Problem, prefix string) error {
+	var c fault.Check
+	for _, p := range problems {
+		if p.Severity == policy.Error {
+			c.Add(strings.TrimSuffix(prefix+p.Path, "."), "%s", p.Description)
+		}
+	}
+	return c.Err("the policy is not valid")
+}
+
+// violations are the faults that an error names; one that names none is one.
+func violations(err error) []fault.Violation {
+	if err == nil {
+		return nil
+	}
+	if f, ok := errors.AsType[*fault.Error](err); ok && len(f.Violations) > 0 {
+		return f.Violations
+	}
+	return []fault.Violation{{Description: err.Error()}}
+}
+
+// parsePolicy reads a policy and checks it by itself.
+func parsePolicy(id string, p *usherv1.Policy, enabled bool) (*policy.Policy, error) {
+	out, _, err := readPolicy(id, p, enabled)
+	return out, err
+}
+
+func readPolicy(id string, p *usherv1.Policy, enabled bool) (*policy.Policy, []policy.Problem, error) {
+	document, problems, err := documentOf(id, p, enabled)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := policy.Parse(document)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read policy %q: %w", id, err)
+	}
+	return out, problems, nil
+}
+
+// policiesFrom reads a list of policies in its order, faults and all: one that
+// cannot be read has a Fault. Those without a name get one that no other has. The
+// error is about names of another account.
+func policiesFrom(account string, list []*usherv1.Policy) ([]*policy.Policy, []policy.Problem, error) {
+	ids, err := idsOf(account, list)
+	if err != nil {
+		return nil, nil, err
+	}
+	out := make([]*policy.Policy, len(list))
+	var problems []policy.Problem
+	for i, id := range ids {
+		p, found, err := readPolicy(id, list[i], true)
+		if err != nil {
+			p = &policy.Policy{Name: id, DisplayName: list[i].GetDisplayName(), Enabled: true, Fault: err}
+		}
+		for _, one := range found {
+			one.Policy = id
+			problems = append(problems, one)
+		}
+		out[i] = p
+	}
+	return out, problems, nil
+}
+
+// idsOf finds the ids of a list of policies: that of its name, else one made of
+// its display name or its place.
+func idsOf(account string, list []*usherv1.Policy) ([]string, error) {
+	out, taken := make([]string, len(list)), map[string]bool{}
+	var c fault.Check
+	for i, p := range list {
+		var err error
+		if out[i], err = newName(account, "policies", "", p.GetName()); err != nil {
+			addUnder(&c, fmt.Sprintf("policies[%d]", i), err)
+		}
+		taken[out[i]] = true
+	}
+	for i, p := range list {
+		if out[i] == "" {
+			out[i] = freeID(p.GetDisplayName(), fmt.Sprintf("policy-%d", i+1), func(id string) bool { return taken[id] })
+			taken[out[i]] = true
+		}
+	}
+	return out, c.Err("the list of policies is not valid")
+}
+
+// freeID makes an id of a name for people, one that is not taken.
+func freeID(title, otherwise string, taken func(string) bool) string {
+	id := foreign.Slug(title)
+	if id == "" {
+		id = otherwise
+	}
+	free := id
+	for n := 2; taken(free); n++ {
+		suffix := fmt.Sprintf("-%d", n)
+		free = id[:min(len(id), 63-len(suffix))] + suffix
+	}
+	return free
+}
+
+// messageOf is a policy's document as callers see it, readable or not.
+func messageOf(account, id string, document []byte, place int) *usherv1.Policy {
+	var d struct {
+		DisplayName string         `json:"display_name"`
+		Description string         `json:"description"`
+		Enabled     *bool          `json:"enabled"`
+		When        map[string]any `json:"when"`
+		Effect      map[string]any `json:"effect"`
+		Schedule    map[string]any `json:"schedule"`
+		Exception   map[string]any `json:"exception"`
+	}
+	// Of a document that is not even of these types as much is shown as there is.
+	_ = json.Unmarshal(document, &d)
+	enabled := d.Enabled == nil || *d.Enabled
+	return &usherv1.Policy{
+		Name: "accounts/" + account + "/policies/" + id, DisplayName: d.DisplayName, Description: d.Description,
+		Enabled: &enabled, Position: int32(place), //nolint:gosec // a list has few thousand
+		When: structOf(d.When), Effect: effectOf(d.Effect), Schedule: structOf(d.Schedule), Exception: structOf(d.Exception),
+	}
+}
+
+// effectOf keeps an effect that is there but empty.
+func effectOf(m map[string]any) *structpb.Struct {
+	if m == nil {
+		return nil
+	}
+	s, err := structpb.NewStruct(m)
+	if err != nil {
+		return nil
+	}
+	return s
+}
+
+// policyOf is a live policy as callers see it. One that cannot be read any more
+// is shown as it was written.
+func (s *policyService) policyOf(account string, p *policy.Policy, place int) *usherv1.Policy {
+	value, err := policy.Marshal(p)
+	r, known := s.deps.Policies.Resource(account, p.Name)
+	if known && (p.Fault != nil || err != nil) {
+		value = r.Value
+	}
+	out := messageOf(account, p.Name, value, place)
+	out.Revision = p.Revision
+	if p.Revision > 0 {
+		out.Etag = etagOf(p.Revision)
+	}
+	if known && r.Revision == p.Revision {
+		out.UpdateTime, out.Author, out.ChangeReason = timestamppb.New(r.Time), r.Author, r.Reason
+	}
+	return out
+}
+
+func problemsTo(problems []policy.Problem) []*usherv1.PolicyProblem {
+	out := make([]*usherv1.PolicyProblem, len(problems))
+	for i, p := range problems {
+		out[i] = &usherv1.PolicyProblem{
+			Severity: string(p.Severity), Policy: p.Policy, Path: p.Path, Code: p.Code, Description: p.Description,
+		}
+	}
+	return out
+}
+
+// problemsOf picks those of one policy.
+func problemsOf(problems []policy.Problem, id string) []policy.Problem {
+	var out []policy.Problem
+	for _, p := range problems {
+		if p.Policy == id {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// errorsFirst sorts problems by severity and keeps their order otherwise.
+func errorsFirst(problems []policy.Problem) []policy.Problem {
+	out := slices.Clone(problems)
+	slices.SortStableFunc(out, func(a, b policy.Problem) int { return strings.Compare(string(a.Severity), string(b.Severity)) })
+	return out
+}
+
+func diffTo(list []policystore.Difference) []*usherv1.PolicyDiff {
+	out := make([]*usherv1.PolicyDiff, len(list))
+	for i, d := range list {
+		out[i] = &usherv1.PolicyDiff{Policy: d.Policy, Kind: string(d.Kind)}
+		for _, f := range d.Fields {
+			out[i].Fields = append(out[i].Fields, &usherv1.FieldDiff{Path: f.Path, Before: valueOf(f.Before), After: valueOf(f.After)})
+		}
+	}
+	return out
+}
+
+// valueOf wraps JSON; nil is no value at all.
+func valueOf(text json.RawMessage) *structpb.Value {
+	if text == nil {
+		return nil
+	}
+	v := &structpb.Value{}
+	if v.UnmarshalJSON(text) != nil {
+		return nil
+	}
+	return v
+}
