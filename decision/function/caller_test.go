@@ -524,6 +524,9 @@ func BenchmarkJavaScript(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	if err := c.Warm(); err != nil {
+		b.Fatal(err)
+	}
 	fn := &Function{ID: "js", JavaScript: &JavaScript{Source: `function main(a) { return a.points > 100 ? "gold" : "silver" }`}}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -25,6 +25,9 @@ const (
 // errTooLong is a call that did not end in its time.
 var errTooLong = errors.New("did not end in time")
 
+// errNotBegun is a call whose time was up before its code ran.
+var errNotBegun = fmt.Errorf("%w: no time was left to begin", errTooLong)
+
 // sandbox runs JavaScript in a bounded number of runtimes, which are used again:
 // the prelude freezes them, so no call finds anything of another. A runtime that
 // ran out of time or memory is thrown away.
@@ -180,7 +183,7 @@ func (s *sandbox) boot() (*machine, error) {
 func (s *sandbox) give(m *machine, failed error) {
 	defer m.release()
 	m.calls++
-	worn := m.spoiled || m.calls >= machineCalls || failed != nil && !errors.As(failed, new(*thrown))
+	worn := m.spoiled || m.calls >= machineCalls || failed != nil && !errors.Is(failed, errNotBegun) && !errors.As(failed, new(*thrown))
 	s.mu.Lock()
 	if !worn && !s.closed {
 		s.idle = append(s.idle, m)
@@ -189,6 +192,25 @@ func (s *sandbox) give(m *machine, failed error) {
 	s.mu.Unlock()
 	if m != nil {
 		m.close()
+	}
+}
+
+// warm makes runtimes until n rest, so that no call has to wait for one.
+func (s *sandbox) warm(n int) error {
+	for {
+		s.mu.Lock()
+		enough := len(s.idle) >= min(n, cap(s.slots)) || s.closed
+		s.mu.Unlock()
+		if enough {
+			return nil
+		}
+		m, err := s.boot()
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		s.idle = append(s.idle, m)
+		s.mu.Unlock()
 	}
 }
 
@@ -219,7 +241,7 @@ func (m *machine) call(ctx context.Context, code []byte, args string, limit int)
 		left = time.Until(deadline)
 	}
 	if left <= 0 || ctx.Err() != nil {
-		return "", errTooLong
+		return "", errNotBegun
 	}
 	if err := m.vm.SetEvalTimeout(left); err != nil {
 		return "", fmt.Errorf("limit a JavaScript runtime: %w", err)
