@@ -43,3 +43,27 @@ func TestDuel(t *testing.T) {
 		t.Errorf("half the work takes %.2f of the time", r)
 	}
 }
+
+// TestExplanationIsWhole: what is timed as an explained decision has every condition
+// of every policy, and the same answer as a plain one.
+func TestExplanationIsWhole(t *testing.T) {
+	d, err := newDesk(150, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, err := d.ask(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := d.ask(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conditions := 0
+	for _, p := range full.Policies {
+		conditions += len(p.Conditions)
+	}
+	if len(full.Policies) != 150 || conditions != 150*6 || len(plain.Policies) != 1 || full.Chosen != plain.Chosen || full.Policy != "p00149" {
+		t.Errorf("%d policies, %d conditions, chosen %q and %q by %q", len(full.Policies), conditions, full.Chosen, plain.Chosen, full.Policy)
+	}
+}
