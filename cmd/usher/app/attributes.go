@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/usherhq/usher/cmd/usher/config"
 	"github.com/usherhq/usher/decision/attribute"
+	"github.com/usherhq/usher/decision/function"
 	"github.com/usherhq/usher/decision/skillstate"
 	"github.com/usherhq/usher/internal/run"
 	"github.com/usherhq/usher/pipeline/event"
@@ -39,6 +41,17 @@ func (n *node) factPhase() run.Phase {
 			return worker{run: states.Run, ready: states.Ready()}, nil
 		}),
 	}}
+}
+
+// functionCaller makes what asks functions. Nothing runs before a function does.
+func (n *node) functionCaller() (*function.Caller, error) {
+	c := function.DefaultConfig()
+	c.PrivateHosts = n.cfg.Decision.FunctionHosts
+	caller, err := function.New(c, function.Deps{Metrics: n.reg, Log: n.log, Now: n.opts.Now})
+	if err != nil {
+		return nil, fmt.Errorf("configure decision.function_hosts: %w", err)
+	}
+	return caller, nil
 }
 
 func skillConfig(cfg *config.Config) skillstate.Config {

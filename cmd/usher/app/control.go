@@ -7,6 +7,7 @@ import (
 
 	"github.com/usherhq/usher/decision/catalog"
 	"github.com/usherhq/usher/decision/control"
+	"github.com/usherhq/usher/decision/function"
 	"github.com/usherhq/usher/decision/policystore"
 	"github.com/usherhq/usher/decision/token"
 	"github.com/usherhq/usher/internal/run"
@@ -21,21 +22,27 @@ type controlState struct {
 	policies *policystore.Store
 	tokens   *token.Tokens
 	catalog  *catalog.Catalog
+	// functions fill attributes; it ends after everybody who decides.
+	functions *function.Caller
 }
 
 // controlPhase folds the config log, follows it, and furnishes a new
 // installation: the account "default" and the first admin token.
 func (n *node) controlPhase() run.Phase {
 	return run.Phase{Name: "control state", Parts: []run.Part{late("config log", func(ctx context.Context) (worker, error) {
+		functions, err := n.functionCaller()
+		if err != nil {
+			return worker{}, err
+		}
 		log := n.engines.client.NewConfigLog(n.engines.publisher, event.TopicConfig)
 		store := configlog.New(log, configlog.WithLogger(n.log))
-		declared := catalog.New(store)
+		declared := catalog.New(store, catalog.WithFunctionCheck(functions.Check))
 		n.state = controlState{
-			store: store, control: control.New(store), catalog: declared,
+			store: store, control: control.New(store), catalog: declared, functions: functions,
 			policies: policystore.New(store, policystore.WithEnvironment(declared)),
 			tokens:   token.New(store, n.opts.Now, rand.Reader),
 		}
-		return worker{run: store.Run, ready: store.Ready()}, nil
+		return worker{run: store.Run, ready: store.Ready(), closeIt: functions.Close}, nil
 	})}}
 }
 
