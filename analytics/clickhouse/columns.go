@@ -160,7 +160,8 @@ func factColumns() []column[*decisionRow] {
 		col("exception", func(d r) bool {
 			return slices.ContainsFunc(d.Policies, func(p event.PolicyTrace) bool { return p.Exception && p.Policy == d.Policy })
 		}),
-		col("unknown_attributes", func(d r) []string { return unknownAttributes(d.Policies) }),
+		col("unknown_attributes", func(d r) []string { attributes, _ := unknownConditions(d.Policies); return attributes }),
+		col("unknown_policies", func(d r) []string { _, policies := unknownConditions(d.Policies); return policies }),
 	}
 }
 
@@ -175,18 +176,18 @@ func policiesIn(traces []event.PolicyTrace, state event.Truth) []string {
 	return names
 }
 
-// unknownAttributes has the attribute of each condition that was UNKNOWN, cel for
-// an expression.
-func unknownAttributes(traces []event.PolicyTrace) []string {
-	var names []string
+// unknownConditions has the attribute of each condition that was UNKNOWN, cel for
+// an expression, and the policy that it is of.
+func unknownConditions(traces []event.PolicyTrace) (attributes, policies []string) {
 	for i := range traces {
 		for j := range traces[i].Conditions {
 			if c := &traces[i].Conditions[j]; c.Truth == event.Unknown {
-				names = append(names, cmp.Or(c.Attribute, "cel"))
+				attributes = append(attributes, cmp.Or(c.Attribute, "cel"))
+				policies = append(policies, traces[i].Policy)
 			}
 		}
 	}
-	return names
+	return attributes, policies
 }
 
 // skillColumns hold the live state as used, in the order of the names.

@@ -351,10 +351,12 @@ func (db *DB) applyRetention(ctx context.Context) error {
 		if !stale {
 			continue
 		}
-		// Nothing is rewritten now: parts expire by the new rule as they merge.
-		statement := "ALTER TABLE " + table + suffix + on + " MODIFY " + want + " SETTINGS materialize_ttl_after_modify = 0"
-		if err := db.exec(ctx, statement); err != nil {
-			return fmt.Errorf("set retention of %q: %w", table, err)
+		// Rows that are there expire by the new rule too. Nothing but the time at
+		// which each part expires is computed anew, in the background.
+		for _, change := range []string{"MODIFY SETTING materialize_ttl_recalculate_only = 1", "MODIFY " + want} {
+			if err := db.exec(ctx, "ALTER TABLE "+table+suffix+on+" "+change); err != nil {
+				return fmt.Errorf("set retention of %q: %w", table, err)
+			}
 		}
 	}
 	return nil

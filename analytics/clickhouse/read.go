@@ -24,12 +24,17 @@ const (
 )
 
 // read runs a query of sql/queries and calls each for every row of its answer.
-func (db *DB) read(ctx context.Context, name string, data any, args []any, each func(driver.Rows) error) (err error) {
+func (db *DB) read(ctx context.Context, name string, data any, args []any, each func(driver.Rows) error) error {
+	return db.readWithin(ctx, db.cfg.QueryTimeout, name, data, args, each)
+}
+
+// readWithin is read with a limit of its own.
+func (db *DB) readWithin(ctx context.Context, most time.Duration, name string, data any, args []any, each func(driver.Rows) error) (err error) {
 	query, err := db.cfg.query(name, data)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := db.deadline(ctx, db.cfg.QueryTimeout, nil)
+	ctx, cancel := db.deadline(ctx, most, nil)
 	defer cancel()
 	rows, err := db.conn.Query(ctx, query, args...)
 	if err != nil {

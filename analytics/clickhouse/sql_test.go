@@ -20,8 +20,16 @@ var update = flag.Bool("update", false, "rewrite the SQL snapshots")
 func queryData(name string) any {
 	narrow := scope{Account: "account = {account:String}", Target: "decision_id = {id:String}", Objective: "objective = {objective:String}", Now: "now64(3, 'UTC')"}
 	switch name {
-	case "training_rows", "training_progress", "outcomes_of_decision", "roll_hours":
+	case "training_rows", "training_progress", "outcomes_of_decision", "roll_hours", "replay_rows", "objective":
 		return narrow
+	case "list_decisions":
+		return analytics.DecisionQuery{ConversationID: "c", ConsumerID: "u", Policy: "p", Chosen: "k", DecidedBy: "model", BeforeID: "d"}
+	case "policy_groups", "policy_outcomes", "unknown_conditions", "outcome_kinds":
+		return reportScope{
+			scope: narrow, Since: "time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')", Grain: analytics.Day, WindowMillis: 60000,
+			Bias: "toFloat64(0)", Lowest: "toFloat64(0)", Highest: "toFloat64(1)",
+			Terms: []reportTerm{{"toFloat64(1)", "last", 1}, {"toFloat64(-0.5)", "sum", 2}, {"toFloat64(2)", "max", 1}, {"toFloat64(2)", "first", 1}},
+		}
 	case "dirty_hours":
 		return everything()
 	case "rollups":
@@ -114,7 +122,8 @@ func TestSQLParses(t *testing.T) {
 
 // Every query that reads events names the account in each scan of a table.
 func TestQueriesAreLimitedToTheAccount(t *testing.T) {
-	for _, name := range []string{"training_rows", "training_progress", "outcomes_of_decision", "roll_hours", "roll_days", "decision", "model_cards", "model_artifact", "rollups"} {
+	for _, name := range []string{"training_rows", "training_progress", "outcomes_of_decision", "roll_hours", "roll_days", "decision", "model_cards", "model_artifact", "rollups",
+		"list_decisions", "replay_start", "replay_rows", "objective", "policy_groups", "policy_outcomes", "unknown_conditions", "outcome_kinds"} {
 		statement, err := DefaultConfig().query(name, queryData(name))
 		if err != nil {
 			t.Fatal(err)

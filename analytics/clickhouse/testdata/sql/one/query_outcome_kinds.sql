@@ -1,0 +1,1 @@
+SELECT DISTINCT cityHash64(kind), toString(kind) FROM outcomes WHERE account = {account:String};
