@@ -366,7 +366,7 @@ func TestCaptureKnowsAll(t *testing.T) {
 		customerInfo: "cType cStatus balance customerId socialId imei userName companySize companyBranch accountName role loginStatus lastPaymentDate registrationDate",
 		personalInfo: "age gender language company",
 	} {
-		for _, name := range strings.Fields(list) {
+		for name := range strings.FieldsSeq(list) {
 			attribute, _, ok := captured(group, strings.ToLower(name))
 			if !ok {
 				t.Errorf("%s is not known", name)

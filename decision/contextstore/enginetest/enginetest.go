@@ -121,7 +121,7 @@ func sessions(t *testing.T, e contextstore.Engine, acc, namespace string, n int)
 			return out
 		}
 		for _, entry := range entries {
-			if string(entry.Record[contextstore.HeaderSize:]) != entry.Session {
+			if entry.Record[contextstore.HeaderSize:] != entry.Session {
 				t.Errorf("%q comes with the record %q", entry.Session, entry.Record)
 			}
 			out = append(out, entry.Session)

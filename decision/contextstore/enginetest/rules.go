@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -28,7 +27,7 @@ func (c *clock) time() time.Time { return c.now }
 func newStore(t testing.TB, e contextstore.Engine, c *clock) *contextstore.Store {
 	t.Helper()
 	s, err := contextstore.New(contextstore.DefaultConfig(), contextstore.Deps{
-		Engine: e, Now: c.time, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Engine: e, Now: c.time, Log: slog.New(slog.DiscardHandler),
 	})
 	must(t, err)
 	return s

@@ -72,7 +72,7 @@ func StartCluster(t testing.TB) *Server {
 
 func folder(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "redis") // names of sockets are short
+	dir, err := os.MkdirTemp("", "redis") //nolint:usetesting // names of sockets are short
 	if err != nil {
 		t.Fatal(err)
 	}
