@@ -47,7 +47,9 @@ type Option func(*Catalog)
 // WithFunctionCheck adds a check of functions before they are stored, such as
 // that of their address by *function.Caller.
 func WithFunctionCheck(check func(account string, f *function.Function) error) Option {
-	return func(c *Catalog) { c.Functions.also = func(account string, f *Function) error { return check(account, &f.Function) } }
+	return func(c *Catalog) {
+		c.Functions.also = func(account string, f *Function) error { return check(account, &f.Function) }
+	}
 }
 
 // New makes the catalogue of a log. Reading and writing work at once; Changed and
@@ -131,6 +133,13 @@ func (c *Catalog) Function(account, id string) (*function.Function, bool) {
 func (c *Catalog) Agent(account, id string) (Agent, bool) {
 	a, ok := c.of(account).agents[id]
 	return a, ok
+}
+
+// BotSkill is the first skill through which a bot is reached; ok is false for a
+// bot that is not declared or has none.
+func (c *Catalog) BotSkill(account, bot string) (skill string, ok bool) {
+	skill, ok = c.of(account).botSkills[bot]
+	return skill, ok
 }
 
 // Families says which families of attributes the account's policies may use.

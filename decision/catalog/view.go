@@ -27,6 +27,7 @@ type view struct {
 	attributes map[string]*Attribute
 	functions  map[string]*function.Function
 	agents     map[string]Agent
+	botSkills  map[string]string // of bots that are reached through one, its first
 	families   Families
 }
 
@@ -76,7 +77,7 @@ func derive(old *accounts, st *configlog.State) *accounts {
 func compile(account string, st *configlog.State) *view {
 	v := &view{
 		env:        &policy.Environment{Attributes: map[string]policy.Attribute{}, Calendars: map[string]*policy.Calendar{}},
-		attributes: map[string]*Attribute{}, functions: map[string]*function.Function{}, agents: map[string]Agent{},
+		attributes: map[string]*Attribute{}, functions: map[string]*function.Function{}, agents: map[string]Agent{}, botSkills: map[string]string{},
 		families: Families{SDE: true, Conversation: true},
 	}
 	declared := false
@@ -103,6 +104,11 @@ func compile(account string, st *configlog.State) *view {
 	for _, r := range st.List(account, configlog.KindAgent) {
 		if a, err := agentOf(r); err == nil {
 			v.agents[a.ID] = a
+		}
+	}
+	for _, r := range st.List(account, configlog.KindBot) {
+		if b, err := botOf(r); err == nil && len(b.Skills) > 0 {
+			v.botSkills[b.ID] = b.Skills[0]
 		}
 	}
 	v.env.Skills, v.env.Agents, v.env.Bots = ids(st, account, configlog.KindSkill), ids(st, account, configlog.KindAgent), ids(st, account, configlog.KindBot)

@@ -11,6 +11,7 @@ import (
 	"github.com/usherhq/usher/decision/contextstore"
 	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/decision/decisionlog"
+	"github.com/usherhq/usher/decision/liveperson"
 	"github.com/usherhq/usher/decision/server"
 	"github.com/usherhq/usher/decision/skillstate"
 	"github.com/usherhq/usher/internal/rpc"
@@ -110,9 +111,21 @@ func (n *node) doorServer() (*rpc.Server, error) {
 	cfg.Drain = min(cfg.Drain, n.cfg.StopAfter)
 	return rpc.New(cfg, rpc.Deps{
 		Verifier: n.state.tokens, Log: n.log, Metrics: n.reg, OpenAPI: proto.OpenAPI(), Version: n.opts.Version,
-		Status: func() []rpc.Fact { return services.Status(control.DefaultAccount) },
-		Ready:  n.ready, Now: n.opts.Now, NewID: newID,
+		Status:  func() []rpc.Fact { return services.Status(control.DefaultAccount) },
+		Facades: []rpc.Facade{n.facade(services)},
+		Ready:   n.ready, Now: n.opts.Now, NewID: newID,
 	}, services.Services()...)
+}
+
+// facade speaks LivePerson's contract on the REST door.
+func (n *node) facade(services *server.Server) rpc.Facade {
+	return liveperson.New(liveperson.Deps{
+		Answers: services, Policies: n.state.policies, Context: n.serving.contexts, Bots: n.state.catalog,
+		Account: func(id string) error {
+			_, err := n.state.control.GetAccount(id)
+			return err
+		},
+	})
 }
 
 // loopback tells whether only this machine reaches the address.
