@@ -44,6 +44,39 @@ func TestEvalAllocatesNothing(t *testing.T) {
 	}
 }
 
+// TestNewFormsAllocateNothing: folding, lists, calendars, dates, schedules, exceptions
+// and aliases are as free as an equality.
+func TestNewFormsAllocateNothing(t *testing.T) {
+	p := parse(t, `{"name":"p","schedule":{"from":"2026-01-01","zone":"Europe/Berlin"},"when":{"all":[
+		{"attribute":"tier","operator":"in","value":["GOLD","SILVER"],"fold":true},{"attribute":"customer.city","operator":"contains","value":"ÖL","fold":true},
+		{"attribute":"tags","operator":"any_of","value":["b"]},{"attribute":"tiers","operator":"all_of","value":["Gold"],"fold":true},
+		{"attribute":"crm.profile.tags","operator":"any_of","value_from":"crm.profile.tags"},{"attribute":"orchestrator.channel","operator":"equal","value":"web"},
+		{"time":{"calendar":"always"}},{"date":{"from":"2026-11-01","days":["SUN"]}},{"attribute":"skill.billing.age_seconds","operator":"less_than","value":60}]},
+		"exception":{"when":{"attribute":"tier","operator":"equal","value":"IRON","fold":true},"effect":{"rank":{}}},"effect":{"rank":{}}}`)
+	calendars := map[string]*policy.Calendar{"always": {Hours: []policy.Hours{{}}, Holidays: []policy.Holiday{{Date: "12-25"}}}}
+	set := policy.Compile([]*policy.Policy{p}, 1, policy.WithEnvironment(&policy.Environment{Calendars: calendars}))
+	in, f := set.NewInput(), someFacts()
+	if allocs := testing.AllocsPerRun(100, func() {
+		in.Load(f)
+		if set.Eval(in) == nil {
+			t.Fatal("no match")
+		}
+	}); allocs > 0 {
+		t.Errorf("%g allocations: %+v", allocs, set.Trace(in, -1))
+	}
+}
+
+// TestTraceAllocatesTwice: one slab for the policies, one for their conditions.
+func TestTraceAllocatesTwice(t *testing.T) {
+	set, f := benchSet(t, 100), benchFacts(100)
+	in := set.NewInput()
+	in.Load(f)
+	set.Trace(in, -1) // boxes what has to be boxed
+	if allocs := testing.AllocsPerRun(20, func() { set.Trace(in, -1) }); allocs > 2 {
+		t.Errorf("%g allocations", allocs)
+	}
+}
+
 func BenchmarkEval(b *testing.B) {
 	for _, n := range []int{1, 10, 100, 1000} {
 		b.Run(fmt.Sprintf("policies=%d", n), func(b *testing.B) {
@@ -61,7 +94,7 @@ func BenchmarkEval(b *testing.B) {
 }
 
 func BenchmarkTrace(b *testing.B) {
-	for _, n := range []int{10, 100} {
+	for _, n := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprintf("policies=%d", n), func(b *testing.B) {
 			set, f := benchSet(b, n), benchFacts(n)
 			in := set.NewInput()

@@ -154,7 +154,11 @@ func (c *compiler) program(text, path string) (cel.Program, []string, bool) {
 	}
 	// The names are declared after parsing: there is no catalogue of attributes
 	// to declare before, and a name that nobody sends is UNKNOWN, not a fault.
-	names := freeNames(parsed.NativeRep().Expr())
+	names, keys := freeNames(parsed.NativeRep().Expr())
+	c.keys = append(c.keys, keys...)
+	for _, key := range keys {
+		c.checkName(key, path)
+	}
 	variables := make([]cel.EnvOption, len(names))
 	for i, name := range names {
 		variables[i] = cel.Variable(name, cel.DynType)

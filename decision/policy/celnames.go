@@ -4,23 +4,26 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
 )
 
 // everyAttribute is the name of the map of all attributes.
 const everyAttribute = "attributes"
 
 // freeNames lists the variables of an expression: identifiers that no macro
-// binds, with the fields selected from them, each once and in order.
-func freeNames(e ast.Expr) []string {
+// binds, with the fields selected from them, each once and in order. keys are the
+// names by which the map of all attributes is asked.
+func freeNames(e ast.Expr) (names, keys []string) {
 	w := nameWalk{bound: map[string]int{}, seen: map[string]bool{}}
 	w.walk(e)
-	return w.names
+	return w.names, w.keys
 }
 
 type nameWalk struct {
 	bound map[string]int
 	seen  map[string]bool
 	names []string
+	keys  []string
 }
 
 func (w *nameWalk) add(name string) {
@@ -48,6 +51,20 @@ func (w *nameWalk) chain(e ast.Expr) (string, bool) {
 	}
 }
 
+// indexed notes the name of attributes["a name"].
+func (w *nameWalk) indexed(call ast.CallExpr) {
+	if call.FunctionName() != operators.Index || len(call.Args()) != 2 {
+		return
+	}
+	of, key := call.Args()[0], call.Args()[1]
+	if of.Kind() != ast.IdentKind || of.AsIdent() != everyAttribute || w.bound[everyAttribute] > 0 || key.Kind() != ast.LiteralKind {
+		return
+	}
+	if name, ok := key.AsLiteral().Value().(string); ok && name != "" {
+		w.keys = append(w.keys, name)
+	}
+}
+
 // walk visits the whole expression. Macros such as exists are expanded by now, so
 // what they bind shows as comprehensions.
 func (w *nameWalk) walk(e ast.Expr) {
@@ -64,6 +81,7 @@ func (w *nameWalk) walk(e ast.Expr) {
 		w.walk(e.AsSelect().Operand())
 	case ast.CallKind:
 		call := e.AsCall()
+		w.indexed(call)
 		if call.IsMemberFunction() {
 			w.walk(call.Target())
 		}

@@ -50,6 +50,9 @@ type compiler struct {
 	expressions int
 	calendars   map[string]*hours
 	builtins    map[string]Attribute
+	// keys are the attributes that expressions ask of the map of all, which have no
+	// slot but must be looked up like the others.
+	keys []string
 }
 
 func newCompiler() *compiler { return &compiler{slots: map[string]int{}} }

@@ -307,6 +307,68 @@ func TestIndexChangesNothing(t *testing.T) {
 	})
 }
 
+// TestShadowsAreReal: what Check calls shadowed or unreachable never matches unless the
+// one before it does.
+func TestShadowsAreReal(t *testing.T) {
+	found := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		policies := []*policy.Policy{
+			{Name: "a", Rank: 1, Enabled: true, When: anyCondition(rt, 1), Effect: policy.Effect{Rank: &policy.Rank{}}},
+			{Name: "b", Rank: 2, Enabled: true, When: anyCondition(rt, 1), Effect: policy.Effect{Rank: &policy.Rank{}}},
+		}
+		if rapid.Bool().Draw(rt, "narrower") {
+			policies[1].When = &policy.Condition{All: []*policy.Condition{policies[1].When, policies[0].When}}
+		}
+		if problems := policy.Check(policies, nil); len(problems) == 0 || problems[0].Policy != "b" {
+			return
+		}
+		found++
+		set := policy.Compile(policies, 1)
+		in := set.NewInput()
+		for range 10 {
+			in.Load(anyFacts(rt))
+			if trace := set.Trace(in, -1); trace[1].State == event.True && trace[0].State != event.True {
+				rt.Fatalf("b matches and a does not: %+v", trace)
+			}
+		}
+	})
+	if found == 0 {
+		t.Error("no shadow was found, the test shows nothing")
+	}
+}
+
+// TestFoldingIsUnicodes compares folded comparisons with EqualFold over every part of a
+// text.
+func TestFoldingIsUnicodes(t *testing.T) {
+	letters := rapid.StringOfN(rapid.SampledFrom([]rune("aAkKsSßſKéÉıİδΔςσΣ1 \uFFFD")), 0, 6, -1)
+	rapid.Check(t, func(rt *rapid.T) {
+		text, part := letters.Draw(rt, "text"), letters.Draw(rt, "part")
+		runes, n := []rune(text), len([]rune(part))
+		contained := false
+		for i := 0; i+n <= len(runes); i++ {
+			contained = contained || strings.EqualFold(string(runes[i:i+n]), part)
+		}
+		want := map[policy.Operator]bool{
+			policy.Equal: strings.EqualFold(text, part), policy.Contains: contained,
+			policy.StartsWith: n <= len(runes) && strings.EqualFold(string(runes[:min(n, len(runes))]), part),
+			policy.EndsWith:   n <= len(runes) && strings.EqualFold(string(runes[max(0, len(runes)-n):]), part),
+			policy.In:         strings.EqualFold(text, part),
+		}
+		for op, expected := range want {
+			c := &policy.Condition{Attribute: "s", Operator: op, Value: part, Fold: true}
+			if op == policy.In {
+				c.Value = []any{part, "nothing of the kind"}
+			}
+			set := policy.Compile([]*policy.Policy{{Name: "p", Enabled: true, When: c, Effect: policy.Effect{Rank: &policy.Rank{}}}}, 1)
+			in := set.NewInput()
+			in.Load(&policy.Facts{Attributes: map[string]any{"s": text}})
+			if got := set.Eval(in) != nil; got != expected {
+				rt.Fatalf("%q %s %q is %v", text, op, part, got)
+			}
+		}
+	})
+}
+
 func anyEquality(t *rapid.T) *policy.Condition {
 	name := rapid.SampledFrom(attributeNames()).Draw(t, "of")
 	text := rapid.SampledFrom([]any{"a", "b", "ab"})
@@ -365,5 +427,44 @@ func FuzzParse(f *testing.F) {
 			r.Selects(in, "x")
 		}
 		policy.Check([]*policy.Policy{p}, &policy.Environment{Attributes: map[string]policy.Attribute{"x": {Type: policy.TypeNumber}}})
+	})
+}
+
+// FuzzExpressions holds CEL and templates to never crash, whatever the text, and to
+// say the same twice.
+func FuzzExpressions(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"wait > limit && tags.exists(t, t == 'a')", "Hello {{customer.city}}"},
+		{"attributes['x'] == 1 || has(customer.age)", "{{tags}} {{}} {{ {{vip}} }}"},
+		{"[1,2].map(i, i * 2)[5] > 0", "{{candidate.key}}"}, {"'a'.matches('(')", "{{custom.slow}}"},
+		{"custom.slow == {'a': [vip]}", "}}{{"}, {"\x00", "\xff{{wait}}"}, {"type(wait) == double ? tier : 3", "{{attributes}}"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	facts := someFacts()
+	f.Fuzz(func(t *testing.T, expression, text string) {
+		p := &policy.Policy{
+			Name: "p", Enabled: true, When: &policy.Condition{CEL: expression},
+			Effect: policy.Effect{Fixed: &policy.Fixed{Actions: []event.Action{
+				{Type: policy.SendMessage, Payload: map[string]any{"text": text}}, {Type: policy.TransferToSkill, Target: text},
+			}}},
+		}
+		env := &policy.Environment{Attributes: map[string]policy.Attribute{"wait": {Type: policy.TypeNumber}, "tags": {Type: policy.TypeList}}}
+		policy.Check([]*policy.Policy{p}, env)
+		set := policy.Compile([]*policy.Policy{p}, 1)
+		in := set.NewInput()
+		in.Load(facts)
+		r := set.Eval(in)
+		first := set.Trace(in, -1)[0]
+		if (r != nil) != (first.State == event.True) {
+			t.Fatalf("matched %v, trace %+v", r != nil, first)
+		}
+		if r != nil {
+			r.Fixed(in)
+		}
+		in.Load(facts)
+		if again := set.Trace(in, -1)[0]; again.State != first.State {
+			t.Fatalf("%s, then %s", first.State, again.State)
+		}
 	})
 }

@@ -201,11 +201,11 @@ func TestActionSpellings(t *testing.T) {
 // TestNeeds: what the engine must look up is what policies read, and nothing else.
 func TestNeeds(t *testing.T) {
 	set, in := load(t, someFacts(), `{"name":"a","when":{"all":[{"attribute":"custom.x","operator":"exists"},{"attribute":"channel","operator":"equal","value":"web"},
-		{"attribute":"orchestrator.intent","operator":"exists"},{"attribute":"hour","operator":"less_than","value":9},{"cel":"crm.tier == skill.sales.load"},
+		{"attribute":"orchestrator.intent","operator":"exists"},{"attribute":"hour","operator":"less_than","value":9},{"cel":"crm.tier == skill.sales.load || attributes['Business Unit'] == attributes['crm.tier']"},
 		{"attribute":"conversation.conversationId","operator":"exists"},{"attribute":"conversation.previousAgentId","operator":"exists"}]},
 		"effect":{"deny":{"where":{"attribute":"candidate.a","operator":"equal","value_from":"language"}},"rank":{"actions":[{"target":"{{custom.x}}"}]}}}`,
 		`{"name":"b","enabled":false,"when":{"attribute":"never","operator":"exists"},"effect":{"rank":{}}}`)
-	if got := strings.Join(set.Needs(), " "); got != "custom.x channel orchestrator.intent crm.tier conversation.previousAgentId language" {
+	if got := strings.Join(set.Needs(), " "); got != "custom.x channel orchestrator.intent crm.tier conversation.previousAgentId language Business Unit" {
 		t.Errorf("needs %q", got)
 	}
 	if got := strings.Join(set.Skills(), " "); got != "sales" {

@@ -56,7 +56,7 @@ func Compile(policies []*Policy, revision int64, opts ...Option) *Set {
 		}
 	}
 	s.sources, s.expressions = c.sources, c.expressions
-	s.list()
+	s.list(c.keys)
 	s.prepareTraces()
 	s.index = newIndex(s.rules)
 	return s
@@ -93,7 +93,7 @@ func (r *Rule) place(at int) {
 }
 
 // list notes what the policies look at.
-func (s *Set) list() {
+func (s *Set) list(keys []string) {
 	for i := range s.sources {
 		src := &s.sources[i]
 		switch {
@@ -103,6 +103,11 @@ func (s *Set) list() {
 			s.needs = append(s.needs, src.name)
 		case src.skill != "" && !slices.Contains(s.skills, src.skill):
 			s.skills = append(s.skills, src.skill)
+		}
+	}
+	for _, key := range keys {
+		if src := sourceOf(key); src.field == fieldAttribute && !src.ofCandidate && !slices.Contains(s.needs, key) {
+			s.needs = append(s.needs, key)
 		}
 	}
 }
@@ -133,19 +138,23 @@ func (s *Set) prepareTraces() {
 // compile makes a rule of any policy; faults make it INVALID.
 func (c *compiler) compile(p *Policy) *Rule {
 	if p.Fault != nil {
-		return &Rule{policy: p, state: event.Invalid, fault: p.Fault}
+		return &Rule{policy: p, effect: &p.Effect, state: event.Invalid, fault: p.Fault}
 	}
-	kept := len(c.sources)
+	kept, keys, expressions := len(c.sources), len(c.keys), c.expressions
+	forget := func() {
+		c.forget(kept)
+		c.keys, c.expressions = c.keys[:keys], expressions
+	}
 	c.check, c.leaves = findings{}, 0
 	r := c.rule(p)
 	if err := c.check.Err("policy is not valid"); err != nil {
-		c.forget(kept)
-		return &Rule{policy: p, state: event.Invalid, fault: err}
+		forget()
+		return &Rule{policy: p, effect: &p.Effect, state: event.Invalid, fault: err}
 	}
 	if !p.Enabled {
 		// A disabled policy must not cost slots that every decision fills.
-		c.forget(kept)
-		return &Rule{policy: p, state: event.Disabled}
+		forget()
+		return &Rule{policy: p, effect: &p.Effect, state: event.Disabled}
 	}
 	return r
 }
@@ -201,8 +210,9 @@ func (s *Set) Skills() []string { return s.skills }
 
 // Needs lists the attributes that enabled policies look at, each once, as policies
 // spell them: custom.x, namespace.property, sde.*, orchestrator.*, channel, intent,
-// user_message, and whatever else the request may bring. Other fields of the request, the clock, live state
-// and candidate.* are not among them. The slice must not be changed.
+// user_message, and whatever else the request may bring. Other fields of the
+// request, the clock, live state and candidate.* are not among them. The slice must
+// not be changed.
 func (s *Set) Needs() []string { return s.needs }
 
 // Next returns the next policy that matches, in list order, or nil when there
