@@ -21,11 +21,11 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // start runs a store over the log; it stops with the test.
-func start(t *testing.T, log configlog.Log) *policystore.Store {
+func start(t *testing.T, log configlog.Log, opts ...policystore.Option) *policystore.Store {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	folded := configlog.New(log)
-	store := policystore.New(folded)
+	store := policystore.New(folded, opts...)
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = folded.Run(ctx) })
 	t.Cleanup(func() {
