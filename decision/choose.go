@@ -114,9 +114,9 @@ func (t *turn) decide() {
 	t.draw()
 }
 
-// decideFixed makes the first fixed action the only one that could be drawn.
+// decideFixed makes the foremost fixed action the only one that could be drawn.
 func (t *turn) decideFixed() {
-	first := t.fixed[0]
+	first := t.fixed[foremost(t.fixed)]
 	verdict := VerdictFixed + nameOf(t.rule)
 	for i := range t.d.Candidates {
 		if c := &t.d.Candidates[i]; c.Eligible {
@@ -147,7 +147,7 @@ func (t *turn) decideSplit() {
 			c.Eligible, c.Verdict = false, verdict
 		}
 	}
-	at := t.find(t.fixed[0].Key())
+	at := t.find(t.fixed[foremost(t.fixed)].Key())
 	t.policyOnly, t.chosen, t.d.Propensity = at, at, t.d.Candidates[at].Probability
 }
 
@@ -186,7 +186,7 @@ func (t *turn) bestByPolicy() int {
 	return best
 }
 
-// accountDefault finds the first action of a fixed default effect among the
+// accountDefault finds the foremost action of a fixed default effect among the
 // eligible candidates.
 func (t *turn) accountDefault() int {
 	if t.byDefault {
@@ -202,7 +202,8 @@ func (t *turn) accountDefault() int {
 	if r == nil || !r.IsFixed() || r.Match(in) == nil {
 		return -1
 	}
-	at := t.find(r.Fixed(in)[0].Key())
+	actions := r.Fixed(in)
+	at := t.find(actions[foremost(actions)].Key())
 	if at >= 0 && !t.d.Candidates[at].Eligible {
 		return -1
 	}
@@ -314,7 +315,7 @@ func (t *turn) answer() {
 		if t.request.MaxActions > 0 {
 			t.d.Actions = t.fixed[:min(t.request.MaxActions, len(t.fixed))]
 		}
-		t.d.Chosen = t.fixed[0].Key()
+		t.d.Chosen = t.fixed[foremost(t.fixed)].Key()
 		t.d.PolicyOnly = t.d.Chosen
 		return
 	}

@@ -56,7 +56,7 @@ func (t *turn) kept(actions []event.Action) []event.Action {
 	return kept
 }
 
-// split lets a hash of what the policy goes by choose one of the arms whose first
+// split lets a hash of what the policy goes by choose one of the arms whose foremost
 // action can be answered, in proportion to their weights; false when there is none.
 // An arm that falls out moves only the conversations that were on it.
 func (t *turn) split(r *policy.Rule, in *policy.Input) bool {
@@ -67,7 +67,7 @@ func (t *turn) split(r *policy.Rule, in *policy.Input) bool {
 		if len(arms[i].Actions) == 0 {
 			continue
 		}
-		first := t.seated(withType(arms[i].Actions[0]))
+		first := t.seated(withType(arms[i].Actions[foremost(arms[i].Actions)]))
 		if !t.usable(first) {
 			continue
 		}
@@ -105,6 +105,17 @@ func (t *turn) split(r *policy.Rule, in *policy.Input) bool {
 	}
 	t.fixed = t.kept(arms[chosen].Actions)
 	return true
+}
+
+// foremost is the place of the action that a list of actions is about: the first
+// that does more than say something on the way.
+func foremost(actions []event.Action) int {
+	for i := range actions {
+		if t := actions[i].Type; t != "SEND_MESSAGE" && t != "SET_CONTEXT" {
+			return i
+		}
+	}
+	return 0
 }
 
 // straw is the length of the straw of an arm: the longest one is that of each arm

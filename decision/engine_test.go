@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,7 @@ type world struct {
 	accounts map[string]decision.Account
 	modes    map[string]decision.Mode
 	skills   map[string]event.Skill
+	seats    map[string][]string // skills by agent
 	now      time.Time
 	ids      int
 }
@@ -58,6 +60,11 @@ func (w *world) Skill(_, skill string) (event.Skill, bool) {
 	return s, ok
 }
 
+func (w *world) Serves(_, agent, skill string) (serves, known bool) {
+	skills, known := w.seats[agent]
+	return slices.Contains(skills, skill), known
+}
+
 func (w *world) newID() string {
 	w.ids++
 	return fmt.Sprintf("id-%d", w.ids)
@@ -71,6 +78,9 @@ func (w *world) engine(t testing.TB) *decision.Engine {
 	}
 	if w.skills != nil {
 		deps.Skills = w
+	}
+	if w.seats != nil {
+		deps.Seats = w
 	}
 	e, err := decision.New(decision.DefaultConfig(), deps)
 	if err != nil {
@@ -128,10 +138,23 @@ type document struct {
 	Candidates     []event.Candidate `json:"candidates"`
 	Baseline       *event.Action     `json:"baseline"`
 	MaxActions     int               `json:"max_actions"`
+	ConsumerID     string            `json:"consumer_id"`
+	UserMessage    string            `json:"user_message"`
+	Waited         string            `json:"waited"`
+	Policy         string            `json:"policy"`
+	DryRun         bool              `json:"dry_run"`
 }
 
-func (d *document) request() *decision.Request {
+func (d *document) request(t *testing.T) *decision.Request {
+	var waited time.Duration
+	if d.Waited != "" {
+		var err error
+		if waited, err = time.ParseDuration(d.Waited); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return &decision.Request{
+		ConsumerID: d.ConsumerID, UserMessage: d.UserMessage, Waited: waited, Policy: d.Policy, DryRun: d.DryRun,
 		Account: "acme", RequestID: d.RequestID, ConversationID: d.ConversationID, Channel: d.Channel,
 		Intent: d.Intent, Attributes: d.Attributes, Candidates: d.Candidates, Baseline: d.Baseline, MaxActions: d.MaxActions,
 	}
@@ -149,6 +172,8 @@ type answer struct {
 	ModelOnly  string            `json:"model_only,omitempty"`
 	Drawn      string            `json:"drawn,omitempty"`
 	Propensity float64           `json:"propensity"`
+	Step       int               `json:"step,omitempty"`
+	ValidFor   string            `json:"valid_for,omitempty"`
 	Verdicts   map[string]string `json:"verdicts"`
 	Policies   map[string]string `json:"policies,omitempty"`
 	Unknown    []string          `json:"unknown,omitempty"`
@@ -159,7 +184,10 @@ func answerOf(d *event.Decision) *answer {
 		Actions: d.Actions, DecidedBy: d.DecidedBy, Policy: d.Policy, Reasons: d.Reasons, NoMatch: d.NoMatchReason,
 		Mode: d.Mode, PolicyOnly: d.PolicyOnly, ModelOnly: d.ModelOnly, Drawn: d.Drawn,
 		Propensity: float64(int(d.Propensity*1e4+0.5)) / 1e4,
-		Verdicts:   map[string]string{}, Policies: map[string]string{},
+		Verdicts:   map[string]string{}, Policies: map[string]string{}, Step: d.Step,
+	}
+	if d.ValidFor > 0 {
+		a.ValidFor = d.ValidFor.String()
 	}
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
@@ -170,6 +198,9 @@ func answerOf(d *event.Decision) *answer {
 	}
 	for _, p := range d.Policies {
 		a.Policies[p.Policy] = string(p.State)
+		if p.Exception {
+			a.Policies[p.Policy] += " by its exception"
+		}
 		for _, c := range p.Conditions {
 			if c.Truth == event.Unknown {
 				a.Unknown = append(a.Unknown, p.Policy+" "+c.Path+" "+c.Attribute+": "+c.Cause)
@@ -215,6 +246,7 @@ func caseWorld(t *testing.T, files map[string][]byte) *world {
 		w.modes[scope] = decision.Mode{Kind: m.Mode, Share: m.Share, Exploration: m.Exploration}
 	}
 	read(t, files, "skills.json", &w.skills)
+	read(t, files, "agents.json", &w.seats)
 	if _, ok := files["model.json"]; ok {
 		var lessons []lesson
 		read(t, files, "model.json", &lessons)
@@ -265,7 +297,7 @@ func runCase(t *testing.T, path string) {
 		}
 		var doc document
 		read(t, files, "request"+n, &doc)
-		got := decideCase(t, engine, doc.request())
+		got := decideCase(t, engine, doc.request(t))
 		if string(got) == string(f.Data) {
 			continue
 		}

@@ -34,7 +34,16 @@ func anyWorld(t *rapid.T, trained *world) *world {
 			}
 		}
 		p.Effect = anyEffect(t, key, keys)
+		if rapid.IntRange(0, 3).Draw(t, "excepts") == 0 {
+			p.Exception = &policy.Exception{
+				When:   &policy.Condition{Attribute: "vip", Operator: policy.Equal, Value: rapid.Bool().Draw(t, "for vips")},
+				Effect: anyEffect(t, key, keys),
+			}
+		}
 		policies = append(policies, p)
+	}
+	if rapid.IntRange(0, 3).Draw(t, "default policy") == 0 {
+		policies = append(policies, &policy.Policy{Name: policy.DefaultName, Enabled: true, Effect: policy.Effect{Rank: &policy.Rank{}}})
 	}
 	w.set = policy.Compile(policies, 3)
 	if rapid.Bool().Draw(t, "default") {
@@ -69,9 +78,45 @@ func anyEffect(t *rapid.T, key *rapid.Generator[string], keys *rapid.Generator[[
 			Levers:  map[string]float64{key.Draw(t, "lever"): rapid.Float64Range(-100, 1000).Draw(t, "percent")},
 		}
 	}
-	switch rapid.IntRange(0, 3).Draw(t, "effect") {
+	actions := func(name string) []event.Action {
+		list := []event.Action{{Type: "T", Target: key.Draw(t, name)}}
+		if rapid.Bool().Draw(t, "says something") {
+			list = slices.Insert(list, 0, event.Action{Type: "SEND_MESSAGE", Payload: map[string]any{"text": "hi"}})
+		}
+		return list
+	}
+	split := func() *policy.Split {
+		s := &policy.Split{By: rapid.SampledFrom([]string{"", policy.ByConsumer, "tier", "gone"}).Draw(t, "by")}
+		for range rapid.IntRange(1, 4).Draw(t, "arms") {
+			s.Arms = append(s.Arms, policy.Arm{Weight: rapid.Float64Range(1e-3, 1e300).Draw(t, "weight"), Actions: actions("arm")})
+		}
+		return s
+	}
+	switch rapid.IntRange(0, 6).Draw(t, "effect") {
 	case 0:
-		return policy.Effect{Fixed: &policy.Fixed{Actions: []event.Action{{Type: "T", Target: key.Draw(t, "fixed")}}}}
+		return policy.Effect{Fixed: &policy.Fixed{Actions: actions("fixed")}}
+	case 4:
+		return policy.Effect{Split: split()}
+	case 5:
+		return policy.Effect{Deny: &policy.Deny{Targets: keys.Draw(t, "denied")}, Split: split()}
+	case 6:
+		var steps []policy.Step
+		for range rapid.IntRange(1, 3).Draw(t, "steps") {
+			s := policy.Step{ExpiresAfter: rapid.SampledFrom([]string{"", "10s", "1m"}).Draw(t, "expires")}
+			switch rapid.IntRange(0, 2).Draw(t, "step") {
+			case 0:
+				s.Fixed = &policy.Fixed{Actions: actions("step")}
+			case 1:
+				s.Rank = rank()
+			default:
+				s.Split = split()
+			}
+			if rapid.Bool().Draw(t, "skips") {
+				s.SkipWhen = &policy.Condition{Attribute: "intent", Operator: policy.Equal, Value: "sales"}
+			}
+			steps = append(steps, s)
+		}
+		return policy.Effect{Steps: steps}
 	case 1:
 		return policy.Effect{Deny: &policy.Deny{Targets: keys.Draw(t, "denied")}}
 	case 2:
@@ -86,6 +131,7 @@ func anyRequest(t *rapid.T) *decision.Request {
 		Account: "acme", Intent: rapid.SampledFrom([]string{"refund", "sales", ""}).Draw(t, "asked"),
 		RequestID: rapid.StringN(1, 8, -1).Draw(t, "request"), ConversationID: rapid.StringN(0, 3, -1).Draw(t, "conversation"),
 		MaxActions: rapid.IntRange(0, 7).Draw(t, "max"), Attributes: map[string]any{"tier": "gold", "wait": 3.0, "vip": true},
+		Waited: time.Duration(rapid.IntRange(0, 200).Draw(t, "waited")) * time.Second,
 	}
 	for _, key := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}), 0, 5, rapid.ID).Draw(t, "candidates") {
 		r.Candidates = append(r.Candidates, event.Candidate{Action: event.Action{Type: "T", Target: key}})
@@ -122,6 +168,15 @@ func TestEveryDecisionKeepsItsPromises(t *testing.T) {
 		if diff := cmp.Diff(d, again, cmpopts.IgnoreFields(event.Decision{}, "ID", "Time", "Latency")); diff != "" {
 			rt.Fatalf("the same request got another answer: %s", diff)
 		}
+		dry := *r
+		dry.DryRun = true
+		again, err = e.Decide(context.Background(), &dry)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if diff := cmp.Diff(d, again, cmpopts.IgnoreFields(event.Decision{}, "ID", "Time", "Latency")); diff != "" {
+			rt.Fatalf("the dry run got another answer: %s", diff)
+		}
 	})
 }
 
@@ -149,11 +204,11 @@ func checkProbabilities(t *rapid.T, d *event.Decision) {
 		t.Fatalf("probabilities sum to %g", sum)
 	}
 	for _, a := range d.Actions {
-		if _, ok := eligible[a.Key()]; !ok {
+		if _, ok := eligible[a.Key()]; !ok && a.Type != "SEND_MESSAGE" {
 			t.Fatalf("%s is answered and not eligible", a.Key())
 		}
 	}
-	if p := eligible[d.Chosen]; p != d.Propensity || p <= 0 || d.Chosen != d.Actions[0].Key() {
+	if p := eligible[d.Chosen]; p != d.Propensity || p <= 0 {
 		t.Fatalf("chosen %q has probability %g, propensity %g", d.Chosen, p, d.Propensity)
 	}
 	if len(d.Actions) > d.MaxActions {
@@ -164,7 +219,10 @@ func checkProbabilities(t *rapid.T, d *event.Decision) {
 // checkBans: what a matching deny names is never answered.
 func checkBans(t *rapid.T, w *world, d *event.Decision) {
 	for i, trace := range d.Policies {
-		effect := w.set.Rule(i).Policy().Effect
+		effect := &w.set.Rule(i).Policy().Effect
+		if trace.Exception {
+			effect = &w.set.Rule(i).Policy().Exception.Effect
+		}
 		if trace.State != event.True || effect.Deny == nil {
 			continue
 		}
@@ -217,6 +275,91 @@ func TestSharesAreKept(t *testing.T) {
 		return d.Chosen == "a"
 	})
 	near("drawn as often as its probability says", frequency, propensity)
+}
+
+// TestSplitsKeepTheirShares: arms are drawn as often as the record says, a
+// conversation stays with its arm, and an arm that falls out moves nobody else.
+func TestSplitsKeepTheirShares(t *testing.T) {
+	w := newWorld()
+	arms := []policy.Arm{}
+	for i, key := range []string{"a", "b", "c"} {
+		arms = append(arms, policy.Arm{Weight: float64(1 + 2*i), Actions: []event.Action{{Type: "T", Target: key}}})
+	}
+	split := &policy.Policy{Name: "split", Rank: 1, Enabled: true, Effect: policy.Effect{Split: &policy.Split{Arms: arms}}}
+	deny := &policy.Policy{Name: "deny", Enabled: true, Effect: policy.Effect{Deny: &policy.Deny{Targets: []string{"b"}}}}
+	const n = 20_000
+	run := func(policies ...*policy.Policy) (map[string]float64, map[string]float64, []string) {
+		w.set = policy.Compile(policies, 1)
+		e, share, propensity := w.engine(t), map[string]float64{}, map[string]float64{}
+		var drawn []string
+		for i := range n {
+			d, err := e.Decide(t.Context(), &decision.Request{Account: "acme", ConversationID: fmt.Sprint("c", i)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			share[d.Chosen] += 1.0 / n
+			propensity[d.Chosen] = d.Propensity
+			drawn = append(drawn, d.Chosen)
+		}
+		return share, propensity, drawn
+	}
+	share, propensity, before := run(split)
+	for key, p := range map[string]float64{"a": 1.0 / 9, "b": 3.0 / 9, "c": 5.0 / 9} {
+		if math.Abs(propensity[key]-p) > 1e-12 || math.Abs(share[key]-p) > 5*math.Sqrt(p*(1-p)/n) {
+			t.Errorf("%s: propensity %g, share %g, want %g", key, propensity[key], share[key], p)
+		}
+	}
+	share, propensity, after := run(deny, split)
+	if math.Abs(propensity["a"]-1.0/6) > 1e-12 || math.Abs(share["c"]-5.0/6) > 5*math.Sqrt(5.0/36/n) || share["b"] != 0 {
+		t.Errorf("without b: propensity %v, shares %v", propensity, share)
+	}
+	for i := range before {
+		if before[i] != "b" && before[i] != after[i] {
+			t.Fatalf("conversation %d moved from %s to %s although its arm is there", i, before[i], after[i])
+		}
+	}
+}
+
+// silent is a source of attributes that must not be asked.
+type silent struct{ t testing.TB }
+
+func (s silent) Attributes(_ context.Context, q *decision.AttributeQuery) decision.Found {
+	s.t.Errorf("asked for %v", q.Names)
+	return decision.Found{}
+}
+
+func (s silent) Rules(string) decision.AttributeRules { return decision.AttributeRules{} }
+
+func TestNothingIsLookedUpThatTheRequestBrings(t *testing.T) {
+	w := newWorld()
+	when := &policy.Condition{All: []*policy.Condition{
+		{Attribute: "crm.tier", Operator: policy.Equal, Value: "gold"}, {Attribute: "orchestrator.intent", Operator: policy.Equal, Value: "refund"},
+		{Attribute: "hour", Operator: policy.Less, Value: 25.0}, {Attribute: "custom.x.y", Operator: policy.Exists, Value: true},
+	}}
+	w.set = policy.Compile([]*policy.Policy{{Name: "p", Enabled: true, When: when, Effect: policy.Effect{Rank: &policy.Rank{}}}}, 1)
+	engine := func(source decision.AttributeSource) *decision.Engine {
+		e, err := decision.New(decision.DefaultConfig(), decision.Deps{
+			Policies: w, Models: w, Control: w, Now: func() time.Time { return w.now }, NewID: func() string { return "id" }, Attributes: source,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	r := &decision.Request{
+		Account: "acme", Intent: "refund", Candidates: []event.Candidate{{Action: event.Action{Target: "a"}}},
+		Attributes: map[string]any{"crm": map[string]any{"tier": "gold"}, "custom.x": map[string]any{"y": 1.0}},
+	}
+	allocations := func(e *decision.Engine) float64 {
+		return testing.AllocsPerRun(200, func() {
+			if d, err := e.Decide(context.Background(), r); err != nil || d.Policy != "p" {
+				t.Errorf("%v %+v", err, d)
+			}
+		})
+	}
+	if with, without := allocations(engine(silent{t})), allocations(engine(nil)); with > without {
+		t.Errorf("a source that is not asked costs %g allocations, none costs %g", with, without)
+	}
 }
 
 func TestRequestFaultsAndUnknownAccount(t *testing.T) {

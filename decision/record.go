@@ -32,7 +32,13 @@ func (t *turn) trace(decided int) {
 	switch {
 	case t.only != nil:
 		for i := range t.set.Len() {
-			if r := t.set.Rule(i); t.asked(r) {
+			r := t.set.Rule(i)
+			switch {
+			case !t.asked(r):
+			case decided >= 0 && i > decided && r.Policy().Enabled:
+				p := r.Policy()
+				d.Policies = append(d.Policies, event.PolicyTrace{Policy: p.Name, Revision: p.Revision, State: event.NotReached})
+			default:
 				d.Policies = append(d.Policies, r.Trace(t.in))
 			}
 		}

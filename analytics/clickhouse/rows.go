@@ -243,8 +243,11 @@ func (s *shelf) addDecision(e *pipeline.Stored[event.Decision]) {
 		place:    s.place(identify(d.Account, "", d.ID), e.Offset, e.Time),
 		Decision: d, attributes: split(d.Attributes), record: string(record),
 	}
-	if len(d.Actions) > 0 {
-		row.chosenType = d.Actions[0].Type
+	for i := range d.Actions {
+		if d.Actions[i].Key() == d.Chosen {
+			row.chosenType = d.Actions[i].Type
+			break
+		}
 	}
 	for i := range d.Candidates {
 		if d.Candidates[i].Key() == d.Chosen {
