@@ -2,7 +2,8 @@
 // from Kafka into ClickHouse, refits routing models from them, and answers bots
 // over gRPC and REST.
 //
-// Exit codes: 0 done, 1 it failed, 2 the command line or the input is wrong.
+// Exit codes: 0 done, 1 it failed, 2 the command line or the input is wrong;
+// policy simulate has 3 and explain 4 for answers that a pipeline may act on.
 package main
 
 import (

@@ -51,8 +51,18 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", filepath.Dir(binary())+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("ENGINE", engineFolder())
+			env.Setenv("EXAMPLES", examplesFolder())
 			return nil
 		},
 		RequireExplicitExec: true,
 	})
+}
+
+// examplesFolder holds the policies that the documentation shows.
+func examplesFolder() string {
+	folder, err := filepath.Abs("../../examples/policies")
+	if err != nil {
+		return err.Error()
+	}
+	return folder
 }

@@ -44,6 +44,9 @@ func exitCode(err error, out io.Writer) int {
 		return 0
 	}
 	_, _ = fmt.Fprintln(out, "usher: "+explain(err))
+	if o, told := errors.AsType[*outcome](err); told {
+		return o.code
+	}
 	if _, usage := errors.AsType[*usageError](err); usage || fault.KindOf(err) == fault.Invalid {
 		return 2
 	}
@@ -95,7 +98,8 @@ roles apart: "usher ingest", "usher train" and "usher decide".`,
 		root.AddCommand(newRoleCommand(w, r))
 	}
 	root.AddCommand(newMigrateCommand(w), newEventCommand(w), newDLQCommand(w),
-		newConfigCommand(w), newDemoCommand(w), newEvalCommand(), newTokenCommand(w), newVersionCommand(w), newClickHouseCommand())
+		newConfigCommand(w), newDemoCommand(w), newEvalCommand(), newTokenCommand(w), newPolicyCommand(w), newExplainCommand(w),
+		newVersionCommand(w), newClickHouseCommand())
 	markUsage(root)
 	return root
 }

@@ -24,6 +24,13 @@ const FileVariable = EnvPrefix + "CONFIG"
 // no part of the configuration and must not trip it.
 const TokenVariable = EnvPrefix + "TOKEN"
 
+// ServerVariable and AccountVariable say where a server's REST API is and which
+// account the tools that call it work on. Like TokenVariable they are for tools.
+const (
+	ServerVariable  = EnvPrefix + "URL"
+	AccountVariable = EnvPrefix + "ACCOUNT"
+)
+
 // Inputs is where values come from, beside the defaults.
 type Inputs struct {
 	File    string         // path of a YAML file; empty reads none
@@ -123,7 +130,7 @@ func (l *loader) environment(environ []string) {
 		switch path, known := byEnv[name]; {
 		case known:
 			l.apply(path, values[name], source)
-		case name != FileVariable && name != TokenVariable:
+		case !slices.Contains([]string{FileVariable, TokenVariable, ServerVariable, AccountVariable}, name):
 			l.unknown(name, slices.Collect(maps.Keys(byEnv)), "environment")
 		}
 	}

@@ -96,7 +96,24 @@ func Read(format string, document []byte) (Result, error) {
 		}
 	}
 	r.read(format, tree)
+	Order(r.policies)
 	return Result{Format: format, Policies: r.policies, Problems: r.problems, Silent: r.silent}, nil
+}
+
+// Order makes the ranks of policies say the order in which they stand. Ranks that
+// say so already are kept.
+func Order(policies []*policy.Policy) {
+	ordered := true
+	for i := 1; i < len(policies); i++ {
+		// Equal ranks are ordered by name, so they say something else.
+		ordered = ordered && policies[i-1].Rank < policies[i].Rank
+	}
+	if ordered {
+		return
+	}
+	for i, p := range policies {
+		p.Rank = float64(i + 1)
+	}
 }
 
 // detect finds out the format by the fields that only it has.

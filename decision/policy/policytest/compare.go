@@ -11,10 +11,10 @@ import (
 )
 
 // compare lists what is not as expected.
-func (e *Expectation) compare(d *event.Decision) []Failure {
+func (e *Expectation) compare(d *event.Decision, set *policy.Set) []Failure {
 	c := comparison{}
 	if e.Policy != nil {
-		c.text("policy", *e.Policy, decider(d))
+		c.text("policy", *e.Policy, decider(d, set))
 	}
 	if e.Actions != nil {
 		c.actions(e.Actions, d.Actions)
@@ -41,9 +41,9 @@ func (e *Expectation) compare(d *event.Decision) []Failure {
 }
 
 // decider names the policy that decided. The default one is recorded by who
-// decided, not by name.
-func decider(d *event.Decision) string {
-	if d.Policy == "" && d.DecidedBy == event.DecidedByDefault {
+// decided, not by name; so is the account's own default, which is no policy.
+func decider(d *event.Decision, set *policy.Set) string {
+	if d.Policy == "" && d.DecidedBy == event.DecidedByDefault && set.Default() != nil {
 		return policy.DefaultName
 	}
 	return d.Policy

@@ -90,9 +90,9 @@ func describe(c *policy.Condition) string {
 	return ""
 }
 
-// count adds what one decision saw.
-func (c *Coverage) count(d *event.Decision) {
-	c.matched[decider(d)] = true
+// count adds what one decision saw, which the policy of this id made.
+func (c *Coverage) count(d *event.Decision, by string) {
+	c.matched[by] = true
 	for i := range d.Policies {
 		t := &d.Policies[i]
 		if t.State == event.NotReached || t.State == event.Disabled || t.State == event.Invalid {

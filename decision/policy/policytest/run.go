@@ -65,7 +65,7 @@ func (s *Suite) Run(ctx context.Context) (*Report, error) {
 			return nil, fmt.Errorf("decide %q: %w", c.Name, err)
 		}
 		if result.Decision != nil {
-			report.Coverage.count(result.Decision)
+			report.Coverage.count(result.Decision, decider(result.Decision, s.set))
 		}
 		report.Cases = append(report.Cases, result)
 	}
@@ -87,7 +87,7 @@ func (s *Suite) decide(ctx context.Context, c *Case, i int) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Name: c.Name, Decision: d, Failures: c.Expect.compare(d)}, nil
+	return Result{Name: c.Name, Decision: d, Failures: c.Expect.compare(d, s.set)}, nil
 }
 
 // world is an installation in memory: one account, no model, the case's clock.

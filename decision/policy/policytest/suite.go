@@ -207,6 +207,7 @@ func (s *Suite) add(documents [][]byte, names []string, format string, check *fa
 		}
 		s.policies = append(s.policies, result.Policies...)
 	}
+	foreign.Order(s.policies)
 	return nil
 }
 

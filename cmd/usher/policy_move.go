@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/usherhq/usher/decision/policy"
+	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
+)
+
+func newPolicyImportCommand(w *world) *cobra.Command {
+	var r reach
+	var req usherv1.ImportPoliciesRequest
+	c := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Bring policies of a file into the list or into a draft",
+		Long: `Reads policies of Usher, LivePerson, Twilio TaskRouter or Amazon Connect, all of them
+or none. Policies with a known id are replaced in their place, new ones go last. What
+cannot be taken over word by word is printed with file and line.
+
+New policies are disabled unless the document or --enable says otherwise.
+Exit code 0: done; 1: the server refused; 2: the document is not valid.`,
+		Example: "  usher policy import liveperson.json --draft move\n  usher policy import policies.yaml --replace --reason 'as in git' --dry-run",
+		Args:    cobra.ExactArgs(1),
+	}
+	r.bind(c)
+	f := c.Flags()
+	f.StringVar(&req.Format, "format", "", formatUsage())
+	f.StringVar(&req.Draft, "draft", "", "put them into a new draft of this id, not into the list")
+	f.BoolVar(&req.Replace, "replace", false, "take away the policies that the file does not have")
+	f.BoolVar(&req.Enable, "enable", false, "enable what the file does not say to be disabled")
+	f.BoolVar(&req.ValidateOnly, "dry-run", false, "only tell what would be stored")
+	f.StringVar(&req.Reason, "reason", "", "why; kept in the audit log")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		s, err := w.readSource(args[0])
+		if err != nil {
+			return err
+		}
+		if s.fault != nil {
+			return &usageError{fmt.Errorf("%s:%d: %w", s.name, s.faultLine, s.fault)}
+		}
+		a, err := w.api(r)
+		if err != nil {
+			return err
+		}
+		return w.importPolicies(c.Context(), a, s, &req)
+	}
+	return c
+}
+
+func (w *world) importPolicies(ctx context.Context, a *api, s *source, req *usherv1.ImportPoliciesRequest) error {
+	req.Document = &structpb.Value{}
+	if err := protojson.Unmarshal(s.json, req.GetDocument()); err != nil {
+		return &usageError{fmt.Errorf("%s: %w", s.name, err)}
+	}
+	var answer usherv1.ImportPoliciesResponse
+	err := a.call(ctx, http.MethodPost, a.path("/policies:import"), req, &answer)
+	if err != nil {
+		return s.place(err)
+	}
+	for _, p := range answer.GetProblems() {
+		path := strings.TrimPrefix(p.GetPath(), "document.")
+		printProblems(w, []placed{{
+			Problem: policy.Problem{
+				Severity: policy.Severity(p.GetSeverity()), Policy: p.GetPolicy(), Path: p.GetPath(), Code: p.GetCode(), Description: p.GetDescription(),
+			},
+			file: s.name, line: s.line(path),
+		}})
+	}
+	done := "imported"
+	if req.GetValidateOnly() {
+		done = "would import"
+	}
+	where := fmt.Sprintf("the list, revision %d", answer.GetRevision())
+	if answer.GetDraft() != "" {
+		where = "the draft " + answer.GetDraft()
+	}
+	_, err = fmt.Fprintf(w.err, "%s %s into %s\n", done, amount(len(answer.GetPolicies()), "policy", "policies"), where)
+	return err
+}
+
+func newPolicyExportCommand(w *world) *cobra.Command {
+	var r reach
+	var revision int64
+	var draft, file string
+	c := &cobra.Command{
+		Use:     "export",
+		Short:   "Write the list, a revision or a draft in canonical form",
+		Example: "  usher policy export -o policies.json\n  usher policy export --revision 41",
+		Args:    cobra.NoArgs,
+	}
+	r.bind(c)
+	c.Flags().Int64Var(&revision, "revision", 0, "the list as it was; the live one when 0")
+	c.Flags().StringVar(&draft, "draft", "", "the draft of this id")
+	c.Flags().StringVarP(&file, "output", "o", "", "file to write; standard output when empty")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if revision != 0 && draft != "" {
+			return &usageError{fmt.Errorf("--revision and --draft are two lists; give one")}
+		}
+		a, err := w.api(r)
+		if err != nil {
+			return err
+		}
+		document, err := a.export(c.Context(), revision, draft)
+		if err != nil {
+			return err
+		}
+		// encoding/json sorts keys and writes the same bytes every time; protojson
+		// promises neither.
+		var text bytes.Buffer
+		enc := json.NewEncoder(&text)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(document.AsMap()); err != nil {
+			return fmt.Errorf("write the policies: %w", err)
+		}
+		if file == "" {
+			_, err = w.out.Write(text.Bytes())
+			return err
+		}
+		return os.WriteFile(file, text.Bytes(), 0o600)
+	}
+	return c
+}
