@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/usherhq/usher/decision/function"
 	"github.com/usherhq/usher/decision/policy"
@@ -147,6 +148,10 @@ func builtin() []*Attribute {
 		out = append(out, &Attribute{Name: b.Name, Description: b.Description, Type: b.Type, Allowed: b.Allowed, Source: SourceBuiltin})
 	}
 	return out
+}
+
+func isBuiltin(name string) bool {
+	return slices.ContainsFunc(builtin(), func(b *Attribute) bool { return b.Name == name })
 }
 
 // violations returns the faults of an error of a part, nil when it is nil.

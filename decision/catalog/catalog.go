@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -121,6 +123,27 @@ func (c *Catalog) Attribute(account, name string) (Attribute, bool) {
 		return Attribute{}, false
 	}
 	return *a, true
+}
+
+// AllAttributes lists the account's attributes and those built in, by name.
+func (c *Catalog) AllAttributes(account string) []Attribute {
+	out := c.Attributes.List(account)
+	for _, b := range builtin() {
+		out = append(out, *b)
+	}
+	slices.SortFunc(out, func(a, b Attribute) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// AnyAttribute returns an attribute of the account or one built in, or a NotFound
+// fault.
+func (c *Catalog) AnyAttribute(account, name string) (Attribute, error) {
+	for _, b := range builtin() {
+		if b.Name == name {
+			return *b, nil
+		}
+	}
+	return c.Attributes.Get(account, name)
 }
 
 // Function returns a function as callers of it need it.

@@ -67,7 +67,7 @@ func (a *Attribute) checkName(c *fault.Check) {
 	}
 	first, rest, dotted := strings.Cut(a.Name, ".")
 	switch {
-	case slices.ContainsFunc(builtin(), func(b *Attribute) bool { return b.Name == a.Name }):
+	case isBuiltin(a.Name):
 		c.Add("name", "%q is built in", a.Name)
 	case a.Source == SourceStatic || a.Source == SourceFunction:
 		if first != "custom" || rest == "" || strings.Contains(rest, ".") {
@@ -108,6 +108,9 @@ func (a *Attribute) checkAllowed(c *fault.Check) {
 	if len(a.Allowed) > maxAllowed {
 		c.Add("allowed_values", "are %d; the limit is %d", len(a.Allowed), maxAllowed)
 		return
+	}
+	if _, err := json.Marshal(a.Allowed); err != nil {
+		c.Add("allowed_values", "must be JSON")
 	}
 	kind := a.Type
 	if kind == policy.TypeList {

@@ -28,6 +28,7 @@ func patched[M proto.Message](current, given M, mask *fieldmaskpb.FieldMask) (M,
 			to.Clear(f)
 		}
 	}
+	patchParts(&c, to, from, mask.GetPaths())
 	return out, c.Err("the update mask is not valid")
 }
 
@@ -46,9 +47,9 @@ func masked(c *fault.Check, m protoreflect.Message, paths []string) []protorefle
 			continue
 		}
 		name, _, deep := strings.Cut(path, ".")
-		f := fields.ByTextName(name)
-		if f == nil {
-			f = fields.ByJSONName(name)
+		f := fieldOf(m.Descriptor(), name)
+		if f != nil && deep && isPart(f) {
+			continue // see patchParts
 		}
 		if f == nil || deep && !isDocument(f) {
 			c.Add("update_mask", "%q is no field that can be set apart", path)
@@ -59,10 +60,43 @@ func masked(c *fault.Check, m protoreflect.Message, paths []string) []protorefle
 	return out
 }
 
+// fieldOf finds a field by either of its names.
+func fieldOf(m protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
+	if f := m.Fields().ByTextName(name); f != nil {
+		return f
+	}
+	return m.Fields().ByJSONName(name)
+}
+
 // isDocument says whether a field holds free JSON, which is only set whole: the
 // gateway names what lies below it all the same.
 func isDocument(f protoreflect.FieldDescriptor) bool {
-	return f.Message() != nil && f.Message().FullName() == "google.protobuf.Struct"
+	return f.Message() != nil && (f.Message().FullName() == "google.protobuf.Struct" || f.Message().FullName() == "google.protobuf.Value")
+}
+
+// isPart says whether a field is a message of the contract inside of a resource,
+// whose fields can be set one by one.
+func isPart(f protoreflect.FieldDescriptor) bool {
+	return f.Message() != nil && !f.IsList() && !f.IsMap() && strings.HasPrefix(string(f.Message().FullName()), "usher.")
+}
+
+// patchParts changes single fields of the messages inside of a resource.
+func patchParts(c *fault.Check, to, from protoreflect.Message, paths []string) {
+	for _, path := range paths {
+		name, rest, deep := strings.Cut(path, ".")
+		f := fieldOf(to.Descriptor(), name)
+		if !deep || f == nil || !isPart(f) {
+			continue
+		}
+		inner := to.Mutable(f).Message()
+		for _, field := range masked(c, from.Get(f).Message(), []string{rest}) {
+			if given := from.Get(f).Message(); given.Has(field) {
+				inner.Set(field, given.Get(field))
+			} else {
+				inner.Clear(field)
+			}
+		}
+	}
 }
 
 // settable says whether an update may change a field: names stay, and the others

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/usherhq/usher/decision"
+	"github.com/usherhq/usher/decision/catalog"
 	"github.com/usherhq/usher/decision/contextstore"
 	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/decision/policystore"
@@ -68,9 +69,12 @@ type Deps struct {
 	Models   ModelCatalog
 	Skills   SkillStates
 	Contexts *contextstore.Store
-	Log      *slog.Logger
-	Now      func() time.Time
-	NewID    func() string
+	// Catalog and Functions may be nil: then there is no catalogue here.
+	Catalog   *catalog.Catalog
+	Functions FunctionCaller
+	Log       *slog.Logger
+	Now       func() time.Time
+	NewID     func() string
 }
 
 // Server implements the services of the contract. It is safe for concurrent use.

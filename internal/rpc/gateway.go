@@ -98,7 +98,7 @@ func (s *Server) screen(next http.Handler) http.Handler {
 		r = withQuery(r)
 		keepPercents(r.URL)
 		if r.Method == http.MethodPut {
-			r.URL.RawQuery = withMask(r.URL.Query(), body)
+			r.URL.RawQuery = withMask(r.URL.Path, r.URL.Query(), body)
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -114,14 +114,31 @@ func keepPercents(u *url.URL) {
 }
 
 // withMask makes the update mask of a PUT of the fields of its body, as the
-// gateway does by itself for PATCH alone. A body that is no object is left for
-// the codec to refuse.
-func withMask(query url.Values, body []byte) string {
+// gateway does by itself for PATCH alone; where PUT replaces, the mask is *. A body
+// that is no object is left for the codec to refuse.
+func withMask(path string, query url.Values, body []byte) string {
 	var fields map[string]json.RawMessage
-	if json.Unmarshal(body, &fields) == nil && len(fields) > 0 && query.Get("update_mask") == "" {
+	switch {
+	case query.Get("update_mask") != "":
+	case replaces(path):
+		query.Set("update_mask", "*")
+	case json.Unmarshal(body, &fields) == nil && len(fields) > 0:
 		query.Set("update_mask", strings.Join(slices.Sorted(maps.Keys(fields)), ","))
 	}
 	return query.Encode()
+}
+
+// replaces tells whether the contract has PUT replace what lies at the path.
+func replaces(path string) bool {
+	parts := strings.Split(path, "/")
+	if len(parts) != 6 {
+		return false
+	}
+	switch parts[4] {
+	case "attributes", "functions", "calendars", "skills", "agents", "bots":
+		return true
+	}
+	return false
 }
 
 // contain answers 500 when a handler of the REST door itself panics.
