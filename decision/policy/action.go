@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -60,10 +61,7 @@ func NormalizeAction(a event.Action) event.Action {
 		a.Payload = nil
 		return a
 	}
-	p := make(map[string]any, len(a.Payload))
-	for k, v := range a.Payload {
-		p[k] = v
-	}
+	p := maps.Clone(a.Payload)
 	switch a.Type {
 	case TransferToSkill:
 		a.Target = takeID(p, a.Target, "skillId")

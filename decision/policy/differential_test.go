@@ -436,8 +436,11 @@ func FuzzExpressions(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"wait > limit && tags.exists(t, t == 'a')", "Hello {{customer.city}}"},
 		{"attributes['x'] == 1 || has(customer.age)", "{{tags}} {{}} {{ {{vip}} }}"},
-		{"[1,2].map(i, i * 2)[5] > 0", "{{candidate.key}}"}, {"'a'.matches('(')", "{{custom.slow}}"},
-		{"custom.slow == {'a': [vip]}", "}}{{"}, {"\x00", "\xff{{wait}}"}, {"type(wait) == double ? tier : 3", "{{attributes}}"},
+		{"[1,2].map(i, i * 2)[5] > 0", "{{candidate.key}}"},
+		{"'a'.matches('(')", "{{custom.slow}}"},
+		{"custom.slow == {'a': [vip]}", "}}{{"},
+		{"\x00", "\xff{{wait}}"},
+		{"type(wait) == double ? tier : 3", "{{attributes}}"},
 	} {
 		f.Add(seed[0], seed[1])
 	}

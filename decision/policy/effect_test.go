@@ -33,8 +33,10 @@ func TestExceptionGoesFirst(t *testing.T) {
 		intent, tier, want string
 		state              event.Truth
 	}{
-		{"refund", "gold", "vip", event.True}, {"other", "gold", "vip", event.True},
-		{"refund", "iron", "general", event.True}, {"other", "iron", "", event.False},
+		{"refund", "gold", "vip", event.True},
+		{"other", "gold", "vip", event.True},
+		{"refund", "iron", "general", event.True},
+		{"other", "iron", "", event.False},
 	} {
 		set, in := load(t, someFacts(), fmt.Sprintf(doc, c.intent, c.tier))
 		got, exception := "", false

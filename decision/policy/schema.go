@@ -117,18 +117,18 @@ func rightSchema(op Operator) schemaNode {
 		out["oneOf"] = []any{schemaNode{"required": []string{"value"}}, schemaNode{"required": []string{"value_from"}}}
 		return out
 	}
-	comparable := schemaNode{"type": []string{"string", "number"}}
+	ordered := schemaNode{"type": []string{"string", "number"}}
 	switch op {
 	case Exists:
 		return value(schemaNode{"type": "boolean"}, true)
 	case Matches:
 		return value(limited(maxPattern), true)
 	case Between:
-		return value(listOf(comparable, 2, 2), true)
+		return value(listOf(ordered, 2, 2), true)
 	case In, NotIn, AnyOf, AllOf:
 		return value(listOf(ref("scalar"), 1, maxList), false)
 	case Less, LessOrEqual, Greater, GreaterOrEqual:
-		return value(comparable, false)
+		return value(ordered, false)
 	case StartsWith, EndsWith:
 		return value(schemaNode{"type": "string"}, false)
 	default:

@@ -60,7 +60,7 @@ func TestSchemaTakesWhatParseMakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range strings.Split(string(conditions), "\n") {
+	for line := range strings.SplitSeq(string(conditions), "\n") {
 		if _, when, ok := strings.Cut(line, " "); ok && !strings.HasPrefix(line, "#") {
 			samples = append(samples, `{"when":`+when+`,"effect":{"rank":{}}}`)
 		}

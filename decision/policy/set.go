@@ -118,15 +118,15 @@ func (s *Set) prepareTraces() {
 	for i, r := range s.rules {
 		s.entries[i] = event.PolicyTrace{Policy: r.policy.Name, Revision: r.policy.Revision, State: r.state}
 		r.first = len(s.conditions)
-		switch r.state {
-		case event.Invalid:
+		if r.state == event.Invalid {
 			s.entries[i].Cause = r.fault.Error()
 			s.entries[i].Conditions = []event.ConditionTrace{{Path: "policy", Truth: event.Unknown, Cause: r.fault.Error()}}
-		case event.True:
+		}
+		if r.state == event.True {
 			r.traced = r.leaves
-			if r.exception != nil {
-				r.traced = slices.Concat(r.exception.leaves, r.leaves)
-			}
+		}
+		if r.exception != nil && r.state == event.True {
+			r.traced = slices.Concat(r.exception.leaves, r.leaves)
 		}
 		for j := range r.traced {
 			l := &r.traced[j]

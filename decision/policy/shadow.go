@@ -1,5 +1,7 @@
 package policy
 
+import "slices"
+
 // shadows remembers the policies that end the evaluation whenever they match, to
 // find those that are never asked.
 type shadows struct {
@@ -99,14 +101,7 @@ func every(list []*Condition, f func(*Condition) bool) bool {
 	return true
 }
 
-func some(list []*Condition, f func(*Condition) bool) bool {
-	for _, c := range list {
-		if f(c) {
-			return true
-		}
-	}
-	return false
-}
+func some(list []*Condition, f func(*Condition) bool) bool { return slices.ContainsFunc(list, f) }
 
 // same reports whether two conditions are spelt the same.
 func same(a, b *Condition) bool {

@@ -19,7 +19,7 @@ func zones(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	var out []string
-	for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(string(data)), "\n") {
 		if !strings.HasPrefix(line, "#") {
 			out = append(out, line)
 		}
