@@ -138,7 +138,7 @@ func (h hosts) check(account string, a *address) error {
 	if h.admits(account, a.host, a.port) {
 		return nil
 	}
-	const advice = "; an operator can allow it with functions.private_hosts"
+	const advice = "; an operator can allow it with decision.function_hosts"
 	if a.scheme != "https" {
 		return errors.New("must begin with https://" + advice)
 	}

@@ -491,7 +491,7 @@ func TestCheckNamesEveryFault(t *testing.T) {
 	}
 	c := caller(t, nil)
 	for want, fn := range map[string]*Function{
-		"functions.private_hosts":        {HTTP: &HTTP{URL: "http://crm.lan/"}},
+		"decision.function_hosts":        {HTTP: &HTTP{URL: "http://crm.lan/"}},
 		"only 443":                       {HTTP: &HTTP{URL: "https://crm.lan:8443/"}},
 		"javascript.source: line 2: Syn": {JavaScript: &JavaScript{Source: "function"}},
 	} {

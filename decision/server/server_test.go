@@ -154,9 +154,10 @@ func start(t testing.TB) *fixture {
 	})
 	must(t, err)
 	f.contexts = openContexts(t, log)
+	functions, declared := openCatalog(t, store)
 	f.server = server.New(server.Deps{
-		Contexts: f.contexts,
-		Engine:   engine, Policies: policies, Control: f.control, Tokens: f.tokens, Recorder: f.spool,
+		Contexts: f.contexts, Catalog: declared, Functions: functions,
+		Engine: engine, Policies: policies, Control: f.control, Tokens: f.tokens, Recorder: f.spool,
 		Records: f.warehouse, Models: f.warehouse, Log: log, Now: time.Now, NewID: newID,
 	})
 	doors, err := rpc.New(rpc.DefaultConfig(), rpc.Deps{

@@ -28,6 +28,9 @@ func (l skillLog) Follow(ctx context.Context, since time.Time, caughtUp func(), 
 func (n *node) factPhase() run.Phase {
 	return run.Phase{Name: "facts", Parts: []run.Part{
 		late("catalogue", func(context.Context) (worker, error) {
+			if err := n.state.functions.Warm(); err != nil {
+				return worker{}, err
+			}
 			return worker{run: n.state.catalog.Run, ready: n.state.catalog.Ready()}, nil
 		}),
 		late("live state", func(context.Context) (worker, error) {
@@ -63,6 +66,6 @@ func skillConfig(cfg *config.Config) skillstate.Config {
 
 // resolver composes the sources of attributes.
 func (n *node) resolver() (*attribute.Resolver, error) {
-	deps := attribute.Deps{Catalog: n.state.catalog, Context: n.serving.contexts}
+	deps := attribute.Deps{Catalog: n.state.catalog, Context: n.serving.contexts, Functions: n.state.functions}
 	return attribute.New(deps)
 }

@@ -103,7 +103,8 @@ func (n *node) doorServer() (*rpc.Server, error) {
 	services := server.New(server.Deps{
 		Engine: engine, Policies: n.state.policies, Control: n.state.control, Tokens: n.state.tokens,
 		Recorder: n.serving.spool, Records: n.engines.warehouse, Models: n.engines.warehouse, Contexts: n.serving.contexts,
-		Skills: n.serving.skills, Log: n.log, Now: n.opts.Now, NewID: newID,
+		Skills: n.serving.skills, Catalog: n.state.catalog, Functions: n.state.functions,
+		Log: n.log, Now: n.opts.Now, NewID: newID,
 	})
 	cfg := rpc.DefaultConfig()
 	// On this machine alone the page at / needs no token to show how things are.
