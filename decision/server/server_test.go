@@ -27,6 +27,7 @@ import (
 	"github.com/usherhq/usher/decision/decisionlog"
 	"github.com/usherhq/usher/decision/policystore"
 	"github.com/usherhq/usher/decision/server"
+	"github.com/usherhq/usher/decision/skillstate"
 	"github.com/usherhq/usher/decision/token"
 	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/internal/rpc"
@@ -149,15 +150,17 @@ func start(t testing.TB) *fixture {
 	f.spool, err = decisionlog.Open(spoolConfig, decisionlog.Deps{Publisher: f.kafka, Log: log})
 	must(t, err)
 	p.start("spool", f.spool.Run)
+	skills, err := skillstate.New(skillstate.DefaultConfig(), skillstate.Deps{Spool: f.spool, Logger: log, Now: time.Now})
+	must(t, err)
 	engine, err := decision.New(decision.DefaultConfig(), decision.Deps{
-		Policies: policies, Models: &model.Registry{}, Control: f.control, Now: time.Now, NewID: newID,
+		Policies: policies, Models: &model.Registry{}, Control: f.control, Skills: skills, Now: time.Now, NewID: newID,
 	})
 	must(t, err)
 	f.contexts = openContexts(t, log)
 	functions, declared := openCatalog(t, store)
 	f.server = server.New(server.Deps{
 		Contexts: f.contexts, Catalog: declared, Functions: functions,
-		Engine: engine, Policies: policies, Control: f.control, Tokens: f.tokens, Recorder: f.spool,
+		Engine: engine, Policies: policies, Control: f.control, Tokens: f.tokens, Recorder: f.spool, Skills: skills,
 		Records: f.warehouse, Models: f.warehouse, Log: log, Now: time.Now, NewID: newID,
 	})
 	doors, err := rpc.New(rpc.DefaultConfig(), rpc.Deps{
