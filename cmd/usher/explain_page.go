@@ -62,7 +62,10 @@ func (p *page) verdict(d *usherv1.DecisionRecord) {
 	if d.GetStep() > 0 {
 		by += fmt.Sprintf(", step %d", d.GetStep())
 	}
-	p.line("  %s: %s", by, strings.Join(d.GetReasons(), ", "))
+	if len(d.GetReasons()) > 0 {
+		by += ": " + strings.Join(d.GetReasons(), ", ")
+	}
+	p.line("  %s", by)
 	rows := [][]string{}
 	add := func(name, value string) {
 		if value != "" {

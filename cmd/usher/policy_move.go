@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/usherhq/usher/decision/policy"
@@ -58,22 +58,25 @@ Exit code 0: done; 1: the server refused; 2: the document is not valid.`,
 }
 
 func (w *world) importPolicies(ctx context.Context, a *api, s *source, req *usherv1.ImportPoliciesRequest) error {
-	req.Document = &structpb.Value{}
-	if err := protojson.Unmarshal(s.json, req.GetDocument()); err != nil {
-		return &usageError{fmt.Errorf("%s: %w", s.name, err)}
-	}
+	// As a text the document keeps the digits of long ids, and keys that stand twice
+	// are found.
+	req.Document = structpb.NewStringValue(string(s.json))
 	var answer usherv1.ImportPoliciesResponse
 	err := a.call(ctx, http.MethodPost, a.path("/policies:import"), req, &answer)
 	if err != nil {
 		return s.place(err)
 	}
+	errs := 0
 	for _, p := range answer.GetProblems() {
-		path := strings.TrimPrefix(p.GetPath(), "document.")
+		if p.GetSeverity() == string(policy.Error) {
+			errs++
+		}
+		at := strings.TrimPrefix(p.GetPath(), "document.")
 		printProblems(w, []placed{{
 			Problem: policy.Problem{
 				Severity: policy.Severity(p.GetSeverity()), Policy: p.GetPolicy(), Path: p.GetPath(), Code: p.GetCode(), Description: p.GetDescription(),
 			},
-			file: s.name, line: s.line(path),
+			file: s.name, line: s.line(at),
 		}})
 	}
 	done := "imported"
@@ -82,7 +85,11 @@ func (w *world) importPolicies(ctx context.Context, a *api, s *source, req *ushe
 	}
 	where := fmt.Sprintf("the list, revision %d", answer.GetRevision())
 	if answer.GetDraft() != "" {
-		where = "the draft " + answer.GetDraft()
+		where = "the draft " + path.Base(answer.GetDraft())
+	}
+	// A draft may hold faults; a dry run answers them in place of refusing them.
+	if errs > 0 && req.GetDraft() == "" {
+		return &outcome{code: 2, text: fmt.Sprintf("%s has %s", s.name, amount(errs, "error", "errors"))}
 	}
 	_, err = fmt.Fprintf(w.err, "%s %s into %s\n", done, amount(len(answer.GetPolicies()), "policy", "policies"), where)
 	return err
