@@ -514,3 +514,24 @@ func BenchmarkDecide(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkExplain tells what the whole trace costs beside the answer alone: the
+// promise is three times as much at the most. A baseline and fixed actions keep the
+// model out of it, which costs the same with and without.
+func BenchmarkExplain(b *testing.B) {
+	for _, policies := range []int{10, 100, 1000} {
+		for _, explain := range []bool{false, true} {
+			b.Run(fmt.Sprintf("policies=%d/explain=%v", policies, explain), func(b *testing.B) {
+				w, r := benchWorld(b, policies, 10, 8)
+				w.now, r.Explain = time.Now(), explain
+				e := w.engine(b)
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := e.Decide(context.Background(), r); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
