@@ -120,13 +120,21 @@ func canonicalGrammar(document map[string]any, p *usherv1.Policy) ([]policy.Prob
 	return problems, nil
 }
 
+// below joins two paths.
+func below(path, inner string) string {
+	if path == "" || inner == "" || inner[0] == '[' {
+		return path + inner
+	}
+	return path + "." + inner
+}
+
 // errorOf makes one fault of the problems that are errors, with their paths below
 // a prefix.
 func errorOf(problems []policy.Problem, prefix string) error {
 	var c fault.Check
 	for _, p := range problems {
 		if p.Severity == policy.Error {
-			c.Add(strings.TrimSuffix(prefix+p.Path, "."), "%s", p.Description)
+			c.Add(below(prefix, p.Path), "%s", p.Description)
 		}
 	}
 	return c.Err("the policy is not valid")

@@ -47,11 +47,7 @@ func documentsOf(account string, list []*usherv1.Policy) ([]json.RawMessage, err
 // addUnder takes over the violations of an error with their paths below at.
 func addUnder(c *fault.Check, at string, err error) {
 	for _, v := range violations(err) {
-		if v.Field == "" {
-			c.Add(at, "%s", v.Description)
-			continue
-		}
-		c.Add(at+"."+v.Field, "%s", v.Description)
+		c.Add(below(at, v.Field), "%s", v.Description)
 	}
 }
 

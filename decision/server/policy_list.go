@@ -101,7 +101,7 @@ func (s *policyService) ImportPolicies(ctx context.Context, r *usherv1.ImportPol
 		return nil, err
 	}
 	if !c.ValidateOnly {
-		if err := errorOf(read.Problems, "document."); err != nil {
+		if err := errorOf(read.Problems, "document"); err != nil {
 			return nil, err
 		}
 	}
