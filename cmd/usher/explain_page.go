@@ -104,8 +104,13 @@ func (p *page) verdict(d *usherv1.DecisionRecord) {
 func (p *page) context(d *usherv1.DecisionRecord) {
 	rows := [][]string{}
 	for _, f := range [][2]string{
-		{"request_id", d.GetRequestId()}, {"conversation_id", d.GetConversationId()}, {"consumer_id", d.GetConsumerId()},
-		{"visitor_id", d.GetVisitorId()}, {"session_id", d.GetSessionId()}, {"channel", d.GetChannel()}, {"intent", d.GetIntent()},
+		{"request_id", d.GetRequestId()},
+		{"conversation_id", d.GetConversationId()},
+		{"consumer_id", d.GetConsumerId()},
+		{"visitor_id", d.GetVisitorId()},
+		{"session_id", d.GetSessionId()},
+		{"channel", d.GetChannel()},
+		{"intent", d.GetIntent()},
 	} {
 		if f[1] != "" {
 			rows = append(rows, []string{f[0], f[1]})

@@ -31,7 +31,7 @@ func (t *translator) cel(n *node) (string, error) {
 		}
 		return "", sayable(n, "the function %s is not known here; Usher's functions are attributes, such as custom.%s", n.name, n.name)
 	case nodeBinary:
-		if len(n.op) == 1 && strings.Contains("+-*/%^", n.op) {
+		if isArithmetic(n.op) {
 			return t.celSum(n)
 		}
 	case nodeList:

@@ -183,6 +183,7 @@ func (r *reader) typed(l *leaf, operator policy.Operator, path string) any {
 		if l.value == nil {
 			return true
 		}
+	case policy.Equal, policy.NotEqual, policy.Contains, policy.StartsWith, policy.EndsWith, policy.Matches, policy.Between:
 	}
 	return scalar(l, l.value)
 }
@@ -238,7 +239,7 @@ func (r *reader) typedList(l *leaf, path string) any {
 	if text, ok := l.value.(string); ok {
 		if err := json.Unmarshal([]byte(text), &list); err != nil || list == nil {
 			list = nil
-			for _, part := range strings.Split(text, ",") {
+			for _, part := range strings.SplitSeq(text, ",") {
 				list = append(list, strings.TrimSpace(part))
 			}
 		}

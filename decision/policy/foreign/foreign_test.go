@@ -122,7 +122,8 @@ func rewrite(t *testing.T, file string, a *txtar.Archive, policies, problems str
 			kept = append(kept, f)
 		}
 	}
-	a.Files = append(kept, txtar.File{Name: "policies.json", Data: []byte(policies)}, txtar.File{Name: "problems", Data: []byte(problems)})
+	kept = append(kept, txtar.File{Name: "policies.json", Data: []byte(policies)}, txtar.File{Name: "problems", Data: []byte(problems)})
+	a.Files = kept
 	if err := os.WriteFile(file, txtar.Format(a), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,8 @@ package foreign
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/usherhq/usher/decision/policy"
@@ -138,9 +140,7 @@ func (r *reader) action(v any, path string) any {
 	kind = strings.ToUpper(strings.NewReplacer(" ", "_", "-", "_").Replace(strings.TrimSpace(kind)))
 	payload := map[string]any{}
 	if p, at, ok := o.take("payload"); ok {
-		for key, value := range asObject(p, at, &r.sink).fields {
-			payload[key] = value
-		}
+		maps.Copy(payload, asObject(p, at, &r.sink).fields)
 	}
 	r.editorAction(o, kind, payload)
 	d := doc{"type": kind}
@@ -164,7 +164,7 @@ func (r *reader) action(v any, path string) any {
 		}
 	}
 	for _, key := range sortedKeys(payload) {
-		if !contains(p.known, key) {
+		if !slices.Contains(p.known, key) {
 			own[key] = payload[key]
 		}
 	}
@@ -173,15 +173,6 @@ func (r *reader) action(v any, path string) any {
 	}
 	o.done()
 	return d
-}
-
-func contains(list []string, s string) bool {
-	for _, one := range list {
-		if one == s {
-			return true
-		}
-	}
-	return false
 }
 
 // targetSpellings lists the payload fields that name an action's target; the last

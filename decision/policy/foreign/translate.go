@@ -160,6 +160,14 @@ func (t *translator) isCondition(n *node) bool {
 	}
 }
 
+func isArithmetic(op string) bool {
+	switch op {
+	case "+", "-", "*", "/", "%", "^":
+		return true
+	}
+	return false
+}
+
 // mirror is the operator with its sides exchanged.
 func mirror(op string) string {
 	switch op {
@@ -339,7 +347,7 @@ func fold(n *node) *node {
 		if a, ok = number(n.args[0]); ok {
 			result = math.Sqrt(a)
 		}
-	case n.kind == nodeBinary && strings.Contains("+-*/%^", n.op):
+	case n.kind == nodeBinary && isArithmetic(n.op):
 		a, isA := number(n.args[0])
 		b, isB := number(n.args[1])
 		if ok = isA && isB; ok {

@@ -120,9 +120,16 @@ func startOfTime() time.Time { return time.Date(2026, 1, 5, 10, 0, 0, 0, time.UT
 func (c *Case) over(d *Case) Case {
 	out := *c
 	for _, f := range []struct{ at, from *string }{
-		{&out.RequestID, &d.RequestID}, {&out.ConversationID, &d.ConversationID}, {&out.ConsumerID, &d.ConsumerID},
-		{&out.VisitorID, &d.VisitorID}, {&out.SessionID, &d.SessionID}, {&out.Channel, &d.Channel}, {&out.Intent, &d.Intent},
-		{&out.UserMessage, &d.UserMessage}, {&out.Waited, &d.Waited}, {&out.Only, &d.Only},
+		{&out.RequestID, &d.RequestID},
+		{&out.ConversationID, &d.ConversationID},
+		{&out.ConsumerID, &d.ConsumerID},
+		{&out.VisitorID, &d.VisitorID},
+		{&out.SessionID, &d.SessionID},
+		{&out.Channel, &d.Channel},
+		{&out.Intent, &d.Intent},
+		{&out.UserMessage, &d.UserMessage},
+		{&out.Waited, &d.Waited},
+		{&out.Only, &d.Only},
 	} {
 		if *f.at == "" {
 			*f.at = *f.from

@@ -160,20 +160,19 @@ func Parse(data []byte, read func(name string) ([]byte, error)) (*Suite, error) 
 func (s *Suite) load(raw json.RawMessage, format string, read func(string) ([]byte, error), check *fault.Check) error {
 	files, err := namesIn(raw)
 	if err != nil {
-		documents := [][]byte{raw}
-		return s.add(documents, []string{"policies"}, format, check)
-	}
-	if len(files) == 0 {
+		s.add("policies", raw, format, check)
+	} else if len(files) == 0 {
 		check.Add("policies", "is missing: name a file, or write the policies")
-		return nil
 	}
-	documents := make([][]byte, len(files))
-	for i, name := range files {
-		if documents[i], err = read(name); err != nil {
+	for _, name := range files {
+		data, err := read(name)
+		if err != nil {
 			return err
 		}
+		s.add(name, data, format, check)
 	}
-	return s.add(documents, files, format, check)
+	foreign.Order(s.policies)
+	return nil
 }
 
 // namesIn reads a text or a list of texts; an error says that it is something else.
@@ -192,23 +191,17 @@ func namesIn(raw json.RawMessage) ([]string, error) {
 	return list, nil
 }
 
-func (s *Suite) add(documents [][]byte, names []string, format string, check *fault.Check) error {
-	for i, data := range documents {
-		result, err := foreign.Read(format, data)
-		if err != nil {
-			return fmt.Errorf("read %s: %w", names[i], err)
+// add reads one document; what is wrong with it is named by the document's name.
+func (s *Suite) add(name string, data []byte, format string, check *fault.Check) {
+	result, err := foreign.Read(format, data)
+	for _, p := range append(policy.ProblemsOf(err), result.Problems...) {
+		if p.Severity == policy.Error {
+			check.Add(name+": "+p.Path, "%s", p.Description)
+			continue
 		}
-		for _, p := range result.Problems {
-			if p.Severity == policy.Error {
-				check.Add(names[i]+": "+p.Path, "%s", p.Description)
-				continue
-			}
-			s.Problems = append(s.Problems, p)
-		}
-		s.policies = append(s.policies, result.Policies...)
+		s.Problems = append(s.Problems, p)
 	}
-	foreign.Order(s.policies)
-	return nil
+	s.policies = append(s.policies, result.Policies...)
 }
 
 // check finds what is wrong with the cases themselves.
