@@ -1,0 +1,243 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/usherhq/usher/decision"
+	"github.com/usherhq/usher/decision/decisionlog"
+	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/internal/fault"
+	"github.com/usherhq/usher/model"
+	"github.com/usherhq/usher/pipeline/configlog"
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// Artifacts brings the bytes of a model; a missing one is a NotFound fault.
+type Artifacts interface {
+	Artifact(ctx context.Context, account, version string) ([]byte, error)
+}
+
+// Verdict is what became of a verification.
+type Verdict string
+
+// The verdicts.
+const (
+	Same          Verdict = "SAME"
+	Different     Verdict = "DIFFERENT"
+	NotVerifiable Verdict = "NOT_VERIFIABLE" // something that the record needs is gone
+)
+
+// Verification says whether a record can be told again.
+type Verification struct {
+	Verdict Verdict
+	// Findings say what differs, or what is missing, one line each.
+	Findings []string
+	// Replayed is the decision as it comes out now; nil when it cannot be had.
+	Replayed *event.Decision
+}
+
+// Deps is what a verifier works with. Artifacts may be nil: then decisions with a
+// model cannot be verified.
+type Deps struct {
+	Log       Log
+	Artifacts Artifacts
+}
+
+// Verifier decides again from records alone. It is safe for concurrent use.
+type Verifier struct {
+	cfg  decision.Config
+	deps Deps
+}
+
+// NewVerifier makes a verifier; cfg is that of the engine which decided.
+func NewVerifier(cfg decision.Config, deps Deps) (*Verifier, error) {
+	if deps.Log == nil {
+		return nil, errors.New("a verifier needs the config log")
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("validate engine config: %w", err)
+	}
+	return &Verifier{cfg: cfg, deps: deps}, nil
+}
+
+// settling is how long a change of settings may take to reach every process: a
+// decision made so close to one may have been made before or after it.
+const settling = 5 * time.Second
+
+// Verify decides the record's question again, with the policies of its revision,
+// the settings of its time, its model and nothing but the facts in it, and compares
+// everything but the decision's id and its latency. The error is that of a part that
+// is away; what is gone for good is a verdict. The record is not changed.
+func (v *Verifier) Verify(ctx context.Context, d *event.Decision) (Verification, error) {
+	st := v.deps.Log.State()
+	if missing := v.missing(st, d); missing != "" {
+		return Verification{Verdict: NotVerifiable, Findings: []string{missing}}, nil
+	}
+	m, err := v.model(ctx, d)
+	if err != nil {
+		if fault.KindOf(err) != fault.NotFound {
+			return Verification{}, err
+		}
+		return Verification{Verdict: NotVerifiable, Findings: []string{fmt.Sprintf("model %q: its artifact is gone", d.ModelVersion)}}, nil
+	}
+	var first *Verification
+	for _, at := range instants(st, d) {
+		p, err := pastOf(ctx, st, d.Account, d.PolicyRevision, at)
+		if err != nil {
+			return Verification{}, err
+		}
+		if name := personal(d, p.policies); name != "" {
+			return Verification{Verdict: NotVerifiable, Findings: []string{
+				fmt.Sprintf("attribute %q: policies look at it, and its value is kept out of the record because it is personal", name),
+			}}, nil
+		}
+		found, err := v.again(ctx, d, p, m)
+		if err != nil {
+			return Verification{}, err
+		}
+		if found.Verdict == Same {
+			return found, nil
+		}
+		if first == nil {
+			first = &found
+		}
+	}
+	return *first, nil
+}
+
+// missing says what the config log lacks, "" when it has everything.
+func (v *Verifier) missing(st *configlog.State, d *event.Decision) string {
+	if _, ok := st.Get(d.Account, configlog.KindAccount, d.Account); !ok {
+		return fmt.Sprintf("account %q: it is gone", d.Account)
+	}
+	if d.PolicyRevision > st.Revision() {
+		return fmt.Sprintf("policy_revision %d: the config log here ends at %d", d.PolicyRevision, st.Revision())
+	}
+	return ""
+}
+
+func (v *Verifier) model(ctx context.Context, d *event.Decision) (*model.Model, error) {
+	if d.ModelVersion == "" {
+		return nil, nil
+	}
+	if v.deps.Artifacts == nil {
+		return nil, fault.New(fault.NotFound, "MODEL_NOT_FOUND", "models are not kept here")
+	}
+	return load(ctx, v.deps.Artifacts, d.Account, d.ModelVersion)
+}
+
+func load(ctx context.Context, from Artifacts, account, version string) (*model.Model, error) {
+	data, err := from.Artifact(ctx, account, version)
+	if err != nil {
+		return nil, fmt.Errorf("fetch model %q: %w", version, err)
+	}
+	m, err := model.Decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("read model %q: %w", version, err)
+	}
+	return m, nil
+}
+
+// instants are the times whose settings the decision can have seen, the likeliest
+// first.
+func instants(st *configlog.State, d *event.Decision) []time.Time {
+	at := []time.Time{d.Time}
+	for _, kind := range []string{
+		configlog.KindAccount, configlog.KindMode, configlog.KindAttribute, configlog.KindFunction,
+		configlog.KindCalendar, configlog.KindSkill, configlog.KindAgent, configlog.KindBot,
+	} {
+		for _, v := range st.History(d.Account, kind) {
+			if v.Time.Sub(d.Time).Abs() <= settling {
+				return append(at, d.Time.Add(-settling), d.Time.Add(settling))
+			}
+		}
+	}
+	return at
+}
+
+// personal names an attribute that the policies look at and the record hides.
+func personal(d *event.Decision, set *policy.Set) string {
+	for _, hidden := range d.Redacted {
+		if slices.ContainsFunc(set.Needs(), func(need string) bool { return touches(need, hidden) }) {
+			return hidden
+		}
+	}
+	return ""
+}
+
+// touches reports whether one attribute is the other or a part of it, under either
+// of its names.
+func touches(need, name string) bool {
+	for _, n := range []string{need, "orchestrator." + need} {
+		if n == name || strings.HasPrefix(n, name+".") || strings.HasPrefix(name, n+".") {
+			return true
+		}
+	}
+	return need == "user_message" && name == "orchestrator.userMessage"
+}
+
+// again decides once more and compares.
+func (v *Verifier) again(ctx context.Context, d *event.Decision, p *past, m *model.Model) (Verification, error) {
+	s, err := newStage(v.cfg)
+	if err != nil {
+		return Verification{}, err
+	}
+	s.set, s.model = p.policies, m
+	s.put(d, p)
+	replayed, err := s.decide(ctx, v.explained(d, p.policies))
+	if err != nil {
+		if ctx.Err() != nil {
+			return Verification{}, err
+		}
+		// The engine refuses what it once answered: then it was not this.
+		return Verification{Verdict: Different, Findings: []string{"the request of the record is refused: " + err.Error()}}, nil
+	}
+	replayed.Redacted = d.Redacted
+	shorten(replayed)
+	findings, err := differences(d, replayed)
+	if err != nil {
+		return Verification{}, err
+	}
+	verdict := Same
+	if len(findings) > 0 {
+		verdict = Different
+	}
+	return Verification{Verdict: verdict, Findings: findings, Replayed: replayed}, nil
+}
+
+// explained reports whether the caller asked for everything: then the record has
+// the traces of a long list, or factors of candidates that were not answered.
+func (v *Verifier) explained(d *event.Decision, set *policy.Set) bool {
+	if set.Len() > v.cfg.TraceLimit && len(d.Policies) == set.Len() {
+		return true
+	}
+	for i := range d.Candidates {
+		c := &d.Candidates[i]
+		answered := slices.ContainsFunc(d.Actions, func(a event.Action) bool { return a.Key() == c.Key() })
+		if !answered && len(c.Factors) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// shorten does what recording does with a record that is too large.
+func shorten(d *event.Decision) {
+	m, err := event.EncodeDecision(d, decisionlog.DefaultConfig().Format)
+	if err != nil || len(m.Key)+len(m.Value) <= decisionlog.DefaultConfig().MaxRecord {
+		return
+	}
+	kept := d.Policies
+	d.Policies = nil
+	for _, p := range kept {
+		if p.Policy == d.Policy {
+			p.Conditions = nil
+			d.Policies = append(d.Policies, p)
+		}
+	}
+}
