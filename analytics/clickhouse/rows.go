@@ -211,22 +211,40 @@ func withoutSecrets(c *event.ConfigChange) *event.ConfigChange {
 	return &open
 }
 
-// openValue is the part of a document that everybody may read. A token's that
-// cannot be read itself is left out whole; the log has it.
+// openValue is the part of a document that everybody may read: no token's hash, no
+// secret that a function shows to the system it calls. A document of these kinds
+// that cannot be read itself is left out whole; the log has it.
 func openValue(kind string, value []byte) []byte {
-	if kind != configlog.KindToken || len(value) == 0 {
+	var hidden string
+	switch kind {
+	case configlog.KindToken:
+		hidden = "hash"
+	case configlog.KindFunction:
+		hidden = "secret_headers"
+	default:
 		return value
 	}
-	var document map[string]json.RawMessage
-	if json.Unmarshal(value, &document) != nil {
+	var document map[string]any
+	if len(value) == 0 || json.Unmarshal(value, &document) != nil {
 		return nil
 	}
-	maps.DeleteFunc(document, func(name string, _ json.RawMessage) bool { return strings.EqualFold(name, "hash") })
+	hide(document, hidden)
 	text, err := json.Marshal(document)
 	if err != nil {
 		return nil
 	}
 	return text
+}
+
+// hide takes the members of a name, in any case, out of a tree of objects.
+func hide(tree map[string]any, name string) {
+	for key, v := range tree {
+		if strings.EqualFold(key, name) {
+			delete(tree, key)
+		} else if inner, ok := v.(map[string]any); ok {
+			hide(inner, name)
+		}
+	}
 }
 
 func (s *shelf) addDecision(e *pipeline.Stored[event.Decision]) {

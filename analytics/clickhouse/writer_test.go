@@ -177,12 +177,13 @@ func TestPartsOfAChangeAreRows(t *testing.T) {
 			{Kind: "policy", Name: "a", Base: 3, Value: []byte(`{}`)},
 			{Kind: "policy", Name: "b", Base: 4, Deleted: true},
 			{Kind: "token", Name: "t", Value: []byte(`{"hash":"s3cret"}`)},
+			{Kind: "function", Name: "f", Value: []byte(`{"http":{"url":"u","secret_headers":{"K":"s3cret"}}}`)},
 		},
 	})}}
 	write(t, w, b)
 	write(t, w, b)
 	got := scalar[string](t, db, "SELECT toString(groupArray((kind, name, change_id, base, value, deleted))) FROM (SELECT * FROM config_log ORDER BY change_id)")
-	if want := `[('policy','a','c/1',3,'{}',false),('policy','b','c/2',4,'',true),('token','t','c/3',0,'{}',false)]`; got != want {
+	if want := `[('policy','a','c/1',3,'{}',false),('policy','b','c/2',4,'',true),('token','t','c/3',0,'{}',false),('function','f','c/4',0,'{"http":{"url":"u"}}',false)]`; got != want {
 		t.Errorf("stored are %s, want %s", got, want)
 	}
 }

@@ -30,10 +30,14 @@ func (r movedResource) String() string {
 }
 
 // exportable are the kinds that make sense elsewhere, in the order they have to
-// be written. Tokens open the doors of one installation, and models are rows of
-// its warehouse: neither moves.
+// be written: what others speak of comes first. Tokens open the doors of one
+// installation, models are rows of its warehouse, and a draft is about a list of
+// one moment: none of them moves.
 func exportable() []string {
-	return []string{configlog.KindAccount, configlog.KindObjective, configlog.KindPolicy, configlog.KindMode}
+	return []string{
+		configlog.KindAccount, configlog.KindObjective, configlog.KindSkill, configlog.KindAgent, configlog.KindBot,
+		configlog.KindCalendar, configlog.KindFunction, configlog.KindAttribute, configlog.KindPolicy, configlog.KindMode,
+	}
 }
 
 // exportState writes the current resources, of one account or of all, as JSON lines
@@ -50,7 +54,11 @@ func exportState(st *configlog.State, account string, out io.Writer) error {
 	for _, account := range accounts {
 		for _, kind := range exportable() {
 			for _, r := range st.List(account, kind) {
-				if err := lines.Encode(movedResource{r.Account, r.Kind, r.Name, r.Value}); err != nil {
+				value, err := withoutSecrets(r.Kind, r.Value)
+				if err == nil {
+					err = lines.Encode(movedResource{r.Account, r.Kind, r.Name, value})
+				}
+				if err != nil {
 					return fmt.Errorf("export %s %q: %w", kind, r.Name, err)
 				}
 			}
@@ -100,21 +108,17 @@ type importer struct {
 	out            io.Writer
 }
 
-// run imports the list and tells what it did, one line each. It stops at the
-// first refusal; running it again goes on from there.
+// run imports the list and tells what it did, one line each. The policies of an
+// account become live together. It stops at the first refusal; running it again
+// goes on from there.
 func (i *importer) run(ctx context.Context, list []movedResource) error {
 	counts := map[string]int{}
-	for _, r := range list {
-		what, err := i.write(ctx, r)
-		if err != nil {
-			return fmt.Errorf("import %s: %w", r, err)
+	for len(list) > 0 {
+		n := together(list)
+		if err := i.write(ctx, list[:n], counts); err != nil {
+			return err
 		}
-		counts[what]++
-		if what != "unchanged" {
-			if _, err := fmt.Fprintln(i.out, what, r); err != nil {
-				return err
-			}
-		}
+		list = list[n:]
 	}
 	verb := "imported"
 	if i.dryRun {
@@ -124,24 +128,55 @@ func (i *importer) run(ctx context.Context, list []movedResource) error {
 	return err
 }
 
-func (i *importer) write(ctx context.Context, r movedResource) (string, error) {
-	current, exists := i.store.State().Get(r.Account, r.Kind, r.Name)
-	what := "new"
-	if exists {
-		what = "changed"
-		same, err := sameJSON(current.Value, r.Value)
-		if err != nil || same {
-			return "unchanged", err
+// together counts how many of the first resources are written as one change.
+func together(list []movedResource) int {
+	n := 1
+	for list[0].Kind == configlog.KindPolicy && n < len(list) && list[n].Kind == list[0].Kind && list[n].Account == list[0].Account {
+		n++
+	}
+	return n
+}
+
+// write makes one change of those resources that differ.
+func (i *importer) write(ctx context.Context, list []movedResource, counts map[string]int) error {
+	var lines []string
+	c := event.ConfigChange{Account: list[0].Account, Author: i.author, Reason: i.reason}
+	for _, r := range list {
+		what, part, err := i.differs(r)
+		if err != nil {
+			return fmt.Errorf("import %s: %w", r, err)
+		}
+		counts[what]++
+		if what != "unchanged" {
+			lines = append(lines, fmt.Sprintln(what, r))
+			c.Parts = append(c.Parts, part)
 		}
 	}
-	if i.dryRun {
-		return what, nil
+	if len(lines) > 0 && !i.dryRun {
+		if _, err := i.store.Write(ctx, c); err != nil {
+			return fmt.Errorf("import %s: %w", list[0], err)
+		}
 	}
-	_, err := i.store.Write(ctx, event.ConfigChange{
-		Account: r.Account, Kind: r.Kind, Name: r.Name, Base: current.Revision,
-		Value: r.Value, Author: i.author, Reason: i.reason,
-	})
-	return what, err
+	_, err := io.WriteString(i.out, strings.Join(lines, ""))
+	return err
+}
+
+// differs says whether a resource is new, changed or unchanged, and what writes it.
+func (i *importer) differs(r movedResource) (string, event.ConfigPart, error) {
+	current, exists := i.store.State().Get(r.Account, r.Kind, r.Name)
+	part := event.ConfigPart{Kind: r.Kind, Name: r.Name, Base: current.Revision, Value: r.Value}
+	if !exists {
+		return "new", part, nil
+	}
+	var err error
+	if part.Value, err = withSecrets(r.Kind, r.Value, current.Value); err != nil {
+		return "", part, err
+	}
+	same, err := sameJSON(current.Value, part.Value)
+	if same {
+		return "unchanged", part, err
+	}
+	return "changed", part, err
 }
 
 // sameJSON compares two documents without regard to space.

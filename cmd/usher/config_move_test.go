@@ -83,6 +83,48 @@ func TestExportThenImportIsTheSameState(t *testing.T) {
 	}
 }
 
+// TestAnExportOfPartsMovesAndKeepsSecrets: what several changes in parts made is
+// exported as it stands, the policies of an account arrive as one change, and the
+// secrets of functions stay where they are.
+func TestAnExportOfPartsMovesAndKeepsSecrets(t *testing.T) {
+	from, to := runningStore(t), runningStore(t)
+	c := event.ConfigChange{Account: "shop", Author: "test", Parts: []event.ConfigPart{
+		{Kind: "account", Name: "shop", Value: []byte(`{}`)}, {Kind: "policy", Name: "a", Value: []byte(`{"rank":1}`)},
+		{Kind: "policy", Name: "b", Value: []byte(`{"rank":2}`)}, {Kind: "policydraft", Name: "d", Value: []byte(`{}`)},
+		{Kind: "function", Name: "crm", Value: []byte(`{"http":{"url":"https://crm/new","secret_headers":{"K":"s3cret"}}}`)},
+	}}
+	if _, err := from.Write(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	put(t, to, "shop", "function", "crm", `{"http":{"url":"https://crm/old","secret_headers":{"K":"other"}}}`)
+	var exported, report bytes.Buffer
+	if err := exportState(from.State(), "", &exported); err != nil {
+		t.Fatal(err)
+	}
+	if text := exported.String(); strings.Contains(text, "s3cret") || strings.Contains(text, "policydraft") {
+		t.Errorf("exported %s", text)
+	}
+	list, err := readExport(bytes.NewReader(exported.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := importer{store: to, author: "test", out: &report}
+	if err := i.run(t.Context(), list); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ := to.State().Get("shop", "function", "crm"); string(r.Value) != `{"http":{"secret_headers":{"K":"other"},"url":"https://crm/new"}}` {
+		t.Errorf("the function is %s", r.Value)
+	}
+	policies := to.State().List("shop", "policy")
+	if len(policies) != 2 || policies[0].Revision != policies[1].Revision {
+		t.Errorf("policies %+v", policies)
+	}
+	report.Reset()
+	if err := i.run(t.Context(), list); err != nil || !strings.Contains(report.String(), "0 new, 0 changed, 4 unchanged") {
+		t.Errorf("imported twice: %s, %v", report.String(), err)
+	}
+}
+
 func TestImportNamesEveryFault(t *testing.T) {
 	_, err := readExport(strings.NewReader(`{"account":"a","kind":"policy","name":"p","value":{}}
 nonsense

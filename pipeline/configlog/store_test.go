@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -78,6 +79,49 @@ func TestFoldMatchesModel(t *testing.T) {
 			st := f.store.State()
 			if st.KindRevision("acme", KindPolicy) != m.last || len(st.List("acme", KindPolicy)) != len(m.revision) {
 				t.Fatalf("state %+v, model %+v", st, m)
+			}
+			for name, revision := range m.revision {
+				if r, ok := st.Get("acme", KindPolicy, name); !ok || r.Revision != revision || string(r.Value) != m.value[name] {
+					t.Fatalf("%s is %+v, want revision %d value %s", name, r, revision, m.value[name])
+				}
+			}
+		}
+	})
+}
+
+// TestPartsMatchModel: a change in parts is what its parts are one by one, if each
+// of them would count, and nothing otherwise; the history holds just what counted.
+func TestPartsMatchModel(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		m := model{revision: map[string]int64{}, value: map[string]string{}}
+		f := &fold{store: New(new(Memory)), state: newState()}
+		f.publishIfCaughtUp()
+		counted := 0
+		for i := range rapid.IntRange(1, 20).Draw(t, "records") {
+			c := event.ConfigChange{ID: fmt.Sprint(i), Account: "acme", Author: "test", Time: time.Unix(1767225600, 0)}
+			next, all := model{revision: maps.Clone(m.revision), value: maps.Clone(m.value), last: m.last}, true
+			if rapid.Bool().Draw(t, "guarded") {
+				base := rapid.OneOf(rapid.Just(m.last), rapid.Int64Range(0, int64(i))).Draw(t, "seen")
+				c.Parts, all = append(c.Parts, event.ConfigPart{Kind: KindPolicy, Base: base}), base == m.last
+			}
+			names := rapid.Permutation([]string{"a", "b", "c"}).Draw(t, "names")[:rapid.IntRange(1, 3).Draw(t, "parts")]
+			for _, name := range names {
+				base := rapid.OneOf(rapid.Just(m.revision[name]), rapid.Just(m.revision[name]), rapid.Int64Range(0, int64(i))).Draw(t, "base")
+				one := change("", KindPolicy, name, base, rapid.SampledFrom([]string{"1", "2", ""}).Draw(t, "value"))
+				c.Parts = append(c.Parts, event.ConfigPart{Kind: one.Kind, Name: name, Base: base, Value: one.Value, Deleted: one.Deleted})
+				all = next.apply(int64(i), one) && all
+			}
+			if all {
+				m, counted = next, counted+len(names)
+			}
+			if err := f.apply(int64(i), &c); err != nil {
+				t.Fatal(err)
+			}
+			st := f.store.State()
+			if st.KindRevision("acme", KindPolicy) != m.last || len(st.List("acme", KindPolicy)) != len(m.revision) ||
+				len(st.History("acme", KindPolicy)) != counted {
+				t.Fatalf("after %+v the state is %+v, want %+v", c, st.kinds, m)
 			}
 			for name, revision := range m.revision {
 				if r, ok := st.Get("acme", KindPolicy, name); !ok || r.Revision != revision || string(r.Value) != m.value[name] {
