@@ -239,7 +239,7 @@ func (r *reader) typedList(l *leaf, path string) any {
 	if text, ok := l.value.(string); ok {
 		if err := json.Unmarshal([]byte(text), &list); err != nil || list == nil {
 			list = nil
-			for _, part := range strings.SplitSeq(text, ",") {
+			for part := range strings.SplitSeq(text, ",") {
 				list = append(list, strings.TrimSpace(part))
 			}
 		}
