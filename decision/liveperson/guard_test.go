@@ -62,7 +62,7 @@ func TestEveryRouteAnswersItsOwnAccount(t *testing.T) {
 		f.v1(t, "PATCH", "/v1/account/acme/bag/properties", `{"p":1}`)
 		for name, key := range map[string]string{"maven-api-key": f.key, "Authorization": "Bearer " + f.key} {
 			r := f.call(t, route.Method, path, body, name, key, "X-REQUEST-ID", "r-1")
-			if r.status >= 300 && (route.Method != "DELETE" || r.status != 404) || r.header.Get("X-Request-Id") != "r-1" {
+			if r.status >= 300 && (route.Method != http.MethodDelete || r.status != 404) || r.header.Get("X-Request-Id") != "r-1" {
 				t.Errorf("%s %s by %s = %d %s %v", route.Method, path, name, r.status, r.text, r.header)
 			}
 		}

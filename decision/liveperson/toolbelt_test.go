@@ -161,11 +161,11 @@ func (b *toolbelt) one(ctx context.Context, namespace, id, property string) (any
 	if err != nil {
 		return nil, err
 	}
-	var out any
-	if json.Unmarshal(answer, &out) != nil {
+	if !json.Valid(answer) {
 		return string(answer), nil
 	}
-	return out, nil
+	var out any
+	return out, json.Unmarshal(answer, &out)
 }
 
 // selected makes one call for each property and leaves out those not found.
