@@ -38,6 +38,7 @@ type Catalog struct {
 
 	log     Log
 	view    *configlog.View[accounts]
+	nobody  *view // of accounts that do not exist
 	ready   chan struct{}
 	mu      sync.Mutex
 	changed chan struct{}
@@ -57,7 +58,7 @@ func WithFunctionCheck(check func(account string, f *function.Function) error) O
 // New makes the catalogue of a log. Reading and writing work at once; Changed and
 // Ready need Run.
 func New(log Log, opts ...Option) *Catalog {
-	c := &Catalog{log: log, ready: make(chan struct{}), changed: make(chan struct{})}
+	c := &Catalog{log: log, nobody: newView(), ready: make(chan struct{}), changed: make(chan struct{})}
 	c.view = configlog.NewView(log, derive)
 	c.Attributes = &Shelf[Attribute]{catalog: c, kind: configlog.KindAttribute, of: attributeOf, check: (*Attribute).check}
 	c.Functions = &Shelf[Function]{catalog: c, kind: configlog.KindFunction, of: functionOf, check: (*Function).check}
@@ -172,5 +173,5 @@ func (c *Catalog) of(account string) *view {
 	if v, ok := c.view.Get().views[account]; ok {
 		return v
 	}
-	return noView
+	return c.nobody
 }

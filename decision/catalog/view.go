@@ -31,8 +31,10 @@ type view struct {
 	families   Families
 }
 
-// noView is that of an account nobody opened.
-var noView = &view{env: &policy.Environment{}, families: Families{SDE: true, Conversation: true}}
+// newView is that of an account that declares nothing.
+func newView() *view {
+	return &view{env: &policy.Environment{}, families: Families{SDE: true, Conversation: true}}
+}
 
 // same says whether nothing that decisions read has changed.
 func (a *accounts) same(b *accounts) bool {
