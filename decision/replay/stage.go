@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -113,7 +114,7 @@ func failures(d *event.Decision) map[string]string {
 		case event.CallOK, event.CallCached:
 		default:
 			if !c.Fallback && failed[c.Attribute] == "" {
-				failed[c.Attribute] = c.Detail
+				failed[c.Attribute] = "function " + c.Function + ": " + cmp.Or(c.Detail, strings.ToLower(string(c.Result)))
 			}
 		}
 	}
@@ -123,11 +124,9 @@ func failures(d *event.Decision) map[string]string {
 // ages are those of cached values; live state tells its own.
 func ages(d *event.Decision) map[string]time.Duration {
 	out := map[string]time.Duration{}
-	for i := range d.Policies {
-		for _, c := range d.Policies[i].Conditions {
-			if _, found := d.Sources[c.Attribute]; found && c.Age != 0 {
-				out[c.Attribute] = c.Age
-			}
+	for _, c := range d.Calls {
+		if c.Age != 0 {
+			out[c.Attribute] = c.Age
 		}
 	}
 	return out

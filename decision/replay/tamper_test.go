@@ -1,0 +1,195 @@
+package replay_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/usherhq/usher/decision"
+	"github.com/usherhq/usher/decision/control"
+	"github.com/usherhq/usher/decision/replay"
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// What the request brought and nobody looked at tells the same whatever it was, and
+// so do fields that a replay does not tell. Everything else must be found.
+func brought() *regexp.Regexp {
+	return regexp.MustCompile(`^(decision_id|latency_ns|time|(conversation|consumer|visitor|session)_id|channel|intent|baseline|max_actions|added|` +
+		`waited_ns|only_policy|labels\..*|attributes\..*|sources\..*|calls\[.*|skills\..*|candidates\[\d+\]\.(type|target|payload.*|attributes.*))$`)
+}
+
+// TestTamperingIsFound changes every single value of every record, one at a time,
+// and takes it away.
+func TestTamperingIsFound(t *testing.T) {
+	tampered, exempt := 0, brought()
+	scenes(t, func(h *house, name string, d *event.Decision) {
+		text, err := json.Marshal(d)
+		must(t, err)
+		var tree map[string]any
+		must(t, json.Unmarshal(text, &tree))
+		walk("", tree, func(path string, change func(string) bool) {
+			if exempt.MatchString(path) {
+				return
+			}
+			for _, how := range []string{"other", "gone"} {
+				if !change(how) {
+					continue
+				}
+				changed, err := json.Marshal(tree)
+				must(t, err)
+				other, err := event.DecodeDecision(&event.Message{Value: changed})
+				must(t, err)
+				got := h.verify(other)
+				if tampered++; got.Verdict == replay.Same || len(got.Findings) == 0 {
+					t.Errorf("%s: %s %s was not found: %s", name, path, how, changed)
+				}
+			}
+			change("")
+		})
+	})
+	if tampered < 1000 {
+		t.Errorf("%d values were tried", tampered)
+	}
+}
+
+// walk visits every leaf of a document; change replaces it by another value, takes it
+// away, or, with "", puts the original back. It reports whether that is a change.
+func walk(path string, v any, visit func(path string, change func(how string) bool)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			original := v[key]
+			at := strings.TrimPrefix(path+"."+key, ".")
+			switch original.(type) {
+			case map[string]any, []any:
+				walk(at, original, visit)
+			default:
+				visit(at, func(how string) bool {
+					switch how {
+					case "gone":
+						delete(v, key)
+						return !isZero(original)
+					case "other":
+						v[key] = another(original)
+					default:
+						v[key] = original
+					}
+					return true
+				})
+			}
+		}
+	case []any:
+		for i := range v {
+			at, original := fmt.Sprintf("%s[%d]", path, i), v[i]
+			switch original.(type) {
+			case map[string]any, []any:
+				walk(at, original, visit)
+			default:
+				visit(at, func(how string) bool {
+					v[i] = original
+					if how == "other" {
+						v[i] = another(original)
+					}
+					return how != "gone"
+				})
+			}
+		}
+	}
+}
+
+func isZero(v any) bool { return v == "" || v == 0.0 || v == false || v == nil }
+
+func another(v any) any {
+	switch v := v.(type) {
+	case string:
+		if v != "" && strings.Trim(v, "0123456789") == "" {
+			return "7" // the seed is a number in a string
+		}
+		return v + "x"
+	case float64:
+		return v + 1
+	case bool:
+		return !v
+	}
+	return "x"
+}
+
+// What policies look at is held by what they said of it: facts that mattered cannot
+// be changed unseen either.
+func TestTamperedFactsAreFound(t *testing.T) {
+	h := build(t)
+	h.skills["care"] = event.Skill{AgentsOnline: 2, Load: .5, At: h.now}
+	h.lookup["crm.blocked"] = true
+	for i, document := range lists()["fixed, exception, deny"] {
+		h.put(fmt.Sprintf("p%d", i), document)
+	}
+	d := h.decide(decision.Request{RequestID: "r", Attributes: map[string]any{"tier": "gold"}, Candidates: candidates("care", "sales")})
+	for name, change := range map[string]func(*event.Decision){
+		"attribute": func(d *event.Decision) { d.Attributes["tier"] = "silver" },
+		"found":     func(d *event.Decision) { d.Attributes["crm.blocked"] = false },
+		"source":    func(d *event.Decision) { d.Sources["crm.blocked"] = "sde" },
+		"live":      func(d *event.Decision) { d.Skills["care"] = event.Skill{Load: 1} },
+		"intent":    func(d *event.Decision) { d.Intent = "help" },
+		"request":   func(d *event.Decision) { d.RequestID = "s" },
+		"one more":  func(d *event.Decision) { d.Candidates = append(d.Candidates, candidates("x")...) },
+		"one less":  func(d *event.Decision) { d.Actions = d.Actions[:2] },
+		"no trace":  func(d *event.Decision) { d.Policies = nil },
+	} {
+		other := stored(t, d)
+		change(other)
+		if got := h.verify(other); got.Verdict != replay.Different || len(got.Findings) == 0 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestWhatIsGoneIsNamed(t *testing.T) {
+	h := build(t)
+	h.teach("m1")
+	h.personal = []string{"tier", "mail"}
+	h.put("vip", `{"when": {"attribute": "tier", "operator": "equal", "value": "gold"}, "effect": {"fixed": {"actions": [{"target": "desk"}]}}}`)
+	secret := h.decide(decision.Request{RequestID: "r1", Attributes: map[string]any{"tier": "gold", "mail": "a@b.c"}, Candidates: candidates("billing")})
+	harmless := h.decide(decision.Request{RequestID: "r2", Attributes: map[string]any{"mail": "a@b.c"}, Candidates: candidates("billing")})
+	early, stranger := stored(t, harmless), stored(t, harmless)
+	early.PolicyRevision, stranger.Account = 99, "nobody"
+	if got := h.verify(harmless); got.Verdict != replay.Same {
+		t.Errorf("a personal attribute that nobody looks at: %+v", got)
+	}
+	delete(h.models, "m1")
+	for want, d := range map[string]*event.Decision{
+		`attribute "tier"`: secret, `model "m1"`: harmless, "policy_revision 99": early, `account "nobody"`: stranger,
+	} {
+		if want == `attribute "tier"` {
+			h.models["m1"] = h.model.Encode()
+		}
+		got := h.verify(d)
+		if got.Verdict != replay.NotVerifiable || len(got.Findings) != 1 || !strings.Contains(got.Findings[0], want) || got.Replayed != nil {
+			t.Errorf("want %s, got %+v", want, got)
+		}
+		delete(h.models, "m1")
+	}
+}
+
+// Settings that changed within seconds of the decision may or may not have been
+// there yet.
+func TestSettingsOfTheMomentMayBeEither(t *testing.T) {
+	h := build(t)
+	h.teach("m1")
+	h.mode(control.Mode{Kind: decision.ModeOn})
+	d := h.decide(decision.Request{RequestID: "r1", Channel: "web", Intent: "refund", Candidates: candidates("billing", "sales", "care")})
+	h.now = d.Time.Add(-2 * time.Second)
+	h.mode(control.Mode{Kind: decision.ModeShadow})
+	if got := h.verify(d); got.Verdict != replay.Same {
+		t.Errorf("%+v", got)
+	}
+	h.now = d.Time.Add(time.Hour)
+	h.mode(control.Mode{Kind: decision.ModeOff})
+	if got := h.verify(d); got.Verdict != replay.Same {
+		t.Errorf("a change of an hour later counts: %+v", got)
+	}
+}
