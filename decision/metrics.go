@@ -15,7 +15,6 @@ type Metrics struct {
 	unknown   *prometheus.CounterVec
 	resolve   prometheus.Histogram
 	missing   *prometheus.CounterVec
-	calls     *prometheus.CounterVec
 }
 
 // NewMetrics registers the engine's metrics. Labels have few values: reasons and
@@ -40,11 +39,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		missing: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "usher_attribute_failed_total", Help: "Attributes that could not be looked up although they should be there, by attribute.",
 		}, []string{"attribute"}),
-		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "usher_attribute_calls_total", Help: "Functions asked for attributes, by function and result.",
-		}, []string{"function", "result"}),
 	}
-	reg.MustRegister(m.decisions, m.seconds, m.unknown, m.resolve, m.missing, m.calls)
+	reg.MustRegister(m.decisions, m.seconds, m.unknown, m.resolve, m.missing)
 	return m
 }
 
@@ -72,9 +68,6 @@ func (m *Metrics) resolved(took time.Duration, f *Found) {
 	m.resolve.Observe(took.Seconds())
 	for name := range f.Failed {
 		m.missing.WithLabelValues(name).Inc()
-	}
-	for i := range f.Calls {
-		m.calls.WithLabelValues(f.Calls[i].Function, string(f.Calls[i].Result)).Inc()
 	}
 }
 

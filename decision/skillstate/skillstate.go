@@ -65,13 +65,7 @@ func New(cfg Config, deps Deps) (*States, error) {
 	}
 	s := &States{cfg: cfg, deps: deps, ready: make(chan struct{})}
 	s.accounts.Store(&map[string]*account{})
-	s.reports = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "usher_skill_reports_total",
-		Help: "Reports of live state by what became of them: taken, late (a newer one is known), unreadable, refused.",
-	}, []string{"result"})
-	if deps.Metrics != nil {
-		deps.Metrics.MustRegister(s.reports)
-	}
+	s.reports = newReports(deps.Metrics)
 	return s, nil
 }
 
