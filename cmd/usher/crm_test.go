@@ -36,7 +36,7 @@ func TestCRM(t *testing.T) {
 			Explanation json.RawMessage
 		}
 		c.must("POST", account+"nextActions", map[string]any{
-			"consumer_id": consumer, "explain": true, "actions": []any{map[string]any{"type": "TRANSFER_TO_SKILL", "target": "general"}},
+			"consumer_id": consumer, "explain": true, "candidates": []any{map[string]any{"type": "TRANSFER_TO_SKILL", "target": "general"}},
 		}, &answer)
 		var record struct {
 			Calls []struct{ Function, Attribute, Result, Detail string }
