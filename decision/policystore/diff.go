@@ -57,33 +57,29 @@ func Diff(from, to []*policy.Policy) ([]Difference, error) {
 
 func diff(from, to []entry) ([]Difference, error) {
 	var out []Difference
-	was, moved := places(from), movedIn(from, to)
+	was, is, moved := places(from), places(to), movedIn(from, to)
 	for i := range to {
-		e := &to[i]
-		at, known := was[e.Name]
-		d := Difference{Policy: e.Name, Kind: Added}
+		d := Difference{Policy: to[i].Name, Kind: Added}
+		position := FieldDiff{Path: positionPath, After: number(i)}
 		var before *entry
-		if known {
+		if at, known := was[to[i].Name]; known {
 			before, d.Kind = &from[at], Changed
+			position.Before = number(at)
 		}
 		var err error
-		if d.Fields, err = diffDocuments(before, e); err != nil {
+		if d.Fields, err = diffDocuments(before, &to[i]); err != nil {
 			return nil, err
 		}
-		switch {
-		case !known:
-			d.Fields = append(d.Fields, FieldDiff{Path: positionPath, After: number(i)})
-		case moved[e.Name]:
-			if len(d.Fields) == 0 {
+		if before == nil || moved[to[i].Name] {
+			if before != nil && len(d.Fields) == 0 {
 				d.Kind = Moved
 			}
-			d.Fields = append(d.Fields, FieldDiff{Path: positionPath, Before: number(at), After: number(i)})
+			d.Fields = append(d.Fields, position)
 		}
 		if len(d.Fields) > 0 {
 			out = append(out, d)
 		}
 	}
-	is := places(to)
 	for i := range from {
 		if _, stays := is[from[i].Name]; stays {
 			continue

@@ -166,7 +166,6 @@ func (s *Store) DeleteDraft(ctx context.Context, account, id string, c Change) e
 }
 
 func (s *Store) writeDraft(ctx context.Context, account string, d *Draft, base int64, c Change) (*Draft, error) {
-	document := draftDocument{Description: d.Description, Base: d.Base, Policies: []json.RawMessage{}}
 	var check fault.Check
 	if err := checkDraftID(d.ID); err != nil {
 		check.Add("name", "%s", err)
@@ -177,22 +176,7 @@ func (s *Store) writeDraft(ctx context.Context, account string, d *Draft, base i
 	if len(d.Documents) > MaxPolicies {
 		check.Add("policies", "has %d elements; the limit is %d", len(d.Documents), MaxPolicies)
 	}
-	var last json.RawMessage
-	for i, one := range d.Documents {
-		e := entryOf(one)
-		value, err := e.document()
-		switch {
-		case err != nil:
-			check.Add(fmt.Sprintf("policies[%d]", i), "is no object")
-		case e.isDefault() && last == nil:
-			last = value
-		default:
-			document.Policies = append(document.Policies, value)
-		}
-	}
-	if last != nil {
-		document.Policies = append(document.Policies, last)
-	}
+	document := draftDocument{Description: d.Description, Base: d.Base, Policies: canonicalDocuments(d.Documents, &check)}
 	if err := check.Err("the draft is not valid"); err != nil {
 		return nil, err
 	}
@@ -207,6 +191,28 @@ func (s *Store) writeDraft(ctx context.Context, account string, d *Draft, base i
 		return nil, err
 	}
 	return readDraft(s.log.State(), r)
+}
+
+// canonicalDocuments takes ranks away and puts the default policy last.
+func canonicalDocuments(documents []json.RawMessage, check *fault.Check) []json.RawMessage {
+	out := []json.RawMessage{}
+	var last json.RawMessage
+	for i, one := range documents {
+		e := entryOf(one)
+		value, err := e.document()
+		switch {
+		case err != nil:
+			check.Add(fmt.Sprintf("policies[%d]", i), "is no object")
+		case e.isDefault() && last == nil:
+			last = value
+		default:
+			out = append(out, value)
+		}
+	}
+	if last != nil {
+		out = append(out, last)
+	}
+	return out
 }
 
 const maxDescription = 4000

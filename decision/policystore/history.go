@@ -183,46 +183,58 @@ func (s *Store) Revision(account string, number int64) (Revision, error) {
 // revisions goes through the history and tells what the wanted changes, ascending,
 // did.
 func revisions(history []configlog.Version, wanted []int64) ([]Revision, error) {
-	now := map[string]entry{}
-	parsed := map[string]*configlog.Version{} // what now is to be made of
-	current := func() []entry {
-		for name, v := range parsed {
-			now[name] = versionEntry(v)
-		}
-		clear(parsed)
-		out := make([]entry, 0, len(now))
-		for _, e := range now {
-			out = append(out, e)
-		}
-		inOrder(out)
-		return out
-	}
+	now := moving{list: map[string]entry{}, unread: map[string]*configlog.Version{}}
 	var out []Revision
 	for i := 0; i < len(history) && len(wanted) > 0; {
 		number, first := history[i].Revision, &history[i]
+		told := number == wanted[0]
 		var before []entry
-		if number == wanted[0] {
-			before = current()
+		if told {
+			before = now.entries()
 		}
 		for ; i < len(history) && history[i].Revision == number; i++ {
-			v := &history[i]
-			if delete(parsed, v.Name); v.Deleted {
-				delete(now, v.Name)
-			} else {
-				parsed[v.Name] = v
-			}
+			now.take(&history[i])
 		}
-		if number != wanted[0] {
+		if !told {
 			continue
 		}
 		wanted = wanted[1:]
-		changes, err := diff(before, current())
+		changes, err := diff(before, now.entries())
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, Revision{Number: number, Author: first.Author, Reason: first.Reason, Time: first.Time, Changes: changes})
 	}
 	return out, nil
+}
+
+// moving is the list while its history goes by. Documents are read when somebody
+// looks: most are overwritten before.
+type moving struct {
+	list   map[string]entry
+	unread map[string]*configlog.Version
+}
+
+func (m *moving) take(v *configlog.Version) {
+	if v.Deleted {
+		delete(m.list, v.Name)
+		delete(m.unread, v.Name)
+		return
+	}
+	m.unread[v.Name] = v
+}
+
+func (m *moving) entries() []entry {
+	for name, v := range m.unread {
+		m.list[name] = versionEntry(v)
+	}
+	clear(m.unread)
+	out := make([]entry, 0, len(m.list))
+	for _, e := range m.list {
+		out = append(out, e)
+	}
+	inOrder(out)
+	return out
 }
 
 // past keeps the lists of revisions that were asked for lately: who verifies

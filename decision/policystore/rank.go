@@ -80,8 +80,7 @@ func numbered(size, n int) []float64 {
 // heaviest marks the members of an increasing subsequence of distinct values with
 // the greatest sum of weights, nil meaning 1 each. It takes n log n steps.
 func heaviest(values []int, weights []int) []bool {
-	n := len(values)
-	out := make([]bool, n)
+	out := make([]bool, len(values))
 	if slices.IsSorted(values) {
 		for i := range out {
 			out[i] = true
@@ -89,33 +88,20 @@ func heaviest(values []int, weights []int) []bool {
 		return out
 	}
 	ordered := slices.Sorted(slices.Values(values))
-	// tree[i] is the best end among the values that i covers, a Fenwick tree.
-	tree, sum, before := make([]int, n+1), make([]int, n), make([]int, n)
-	best := -1
-	for i := range tree {
-		tree[i] = -1
-	}
+	ends := newEnds(len(values))
+	before, best := make([]int, len(values)), -1
 	for i, v := range values {
 		place, _ := slices.BinarySearch(ordered, v)
-		before[i] = -1
-		for j := place; j > 0; j &= j - 1 {
-			if e := tree[j]; e >= 0 && (before[i] < 0 || sum[e] > sum[before[i]]) {
-				before[i] = e
-			}
-		}
-		sum[i] = 1
+		before[i] = ends.best(place)
+		ends.sum[i] = 1
 		if weights != nil {
-			sum[i] = weights[i]
+			ends.sum[i] = weights[i]
 		}
 		if before[i] >= 0 {
-			sum[i] += sum[before[i]]
+			ends.sum[i] += ends.sum[before[i]]
 		}
-		for j := place + 1; j <= n; j += j & -j {
-			if e := tree[j]; e < 0 || sum[i] > sum[e] {
-				tree[j] = i
-			}
-		}
-		if best < 0 || sum[i] > sum[best] {
+		ends.add(place, i)
+		if best < 0 || ends.sum[i] > ends.sum[best] {
 			best = i
 		}
 	}
@@ -123,4 +109,38 @@ func heaviest(values []int, weights []int) []bool {
 		out[best] = true
 	}
 	return out
+}
+
+// ends is a Fenwick tree of subsequences by the place of their last value: each
+// node has the heaviest of those that it covers, -1 for none.
+type ends struct {
+	node []int
+	sum  []int // weight of the subsequence that ends with a member
+}
+
+func newEnds(n int) *ends {
+	e := &ends{node: make([]int, n+1), sum: make([]int, n)}
+	for i := range e.node {
+		e.node[i] = -1
+	}
+	return e
+}
+
+// best is the heaviest of those whose last value has a lower place.
+func (e *ends) best(place int) int {
+	best := -1
+	for j := place; j > 0; j &= j - 1 {
+		if m := e.node[j]; m >= 0 && (best < 0 || e.sum[m] > e.sum[best]) {
+			best = m
+		}
+	}
+	return best
+}
+
+func (e *ends) add(place, member int) {
+	for j := place + 1; j < len(e.node); j += j & -j {
+		if m := e.node[j]; m < 0 || e.sum[member] > e.sum[m] {
+			e.node[j] = member
+		}
+	}
 }

@@ -122,9 +122,6 @@ func (s *policyService) CreatePolicy(ctx context.Context, r *usherv1.CreatePolic
 	if err != nil {
 		return nil, err
 	}
-	for i := range doubts {
-		doubts[i].Policy = id
-	}
 	c := change(ctx, 0, r.GetReason())
 	c.ValidateOnly = r.GetValidateOnly()
 	stored, err := s.deps.Policies.Create(ctx, account, p, c)
@@ -132,15 +129,20 @@ func (s *policyService) CreatePolicy(ctx context.Context, r *usherv1.CreatePolic
 		return nil, err
 	}
 	if c.ValidateOnly {
-		list, _ := s.deps.Policies.List(account)
-		place := len(list)
-		if place > 0 && list[place-1].Name == policy.DefaultName {
-			place--
-		}
-		return &usherv1.CreatePolicyResponse{Policy: s.wouldBe(account, stored, place, doubts)}, nil
+		return &usherv1.CreatePolicyResponse{Policy: s.wouldBe(account, stored, s.nextPlace(account, id), doubts)}, nil
 	}
 	out, err := s.stored(account, id, doubts...)
 	return &usherv1.CreatePolicyResponse{Policy: out}, err
+}
+
+// nextPlace is where a new policy goes: to the end, before the default policy.
+func (s *policyService) nextPlace(account, id string) int {
+	list, _ := s.deps.Policies.List(account)
+	n := len(list)
+	if n > 0 && list[n-1].Name == policy.DefaultName && id != policy.DefaultName {
+		n--
+	}
+	return n
 }
 
 // newPolicy finds the id of a policy to be created. A name in LivePerson's
@@ -160,6 +162,17 @@ func (s *policyService) newPolicy(account, id string, p *usherv1.Policy) (string
 	}), nil
 }
 
+// reader reads a policy for edit.
+func (s *policyService) reader(account, id string) func() (*policy.Policy, int64, error) {
+	return func() (*policy.Policy, int64, error) {
+		p, _, err := s.deps.Policies.Get(account, id)
+		if err != nil {
+			return nil, 0, err
+		}
+		return p, p.Revision, nil
+	}
+}
+
 // UpdatePolicy changes a policy; its place stays.
 func (s *policyService) UpdatePolicy(ctx context.Context, r *usherv1.UpdatePolicyRequest) (*usherv1.UpdatePolicyResponse, error) {
 	account, id, err := childName(r.GetPolicy().GetName(), "policies")
@@ -174,13 +187,7 @@ func (s *policyService) UpdatePolicy(ctx context.Context, r *usherv1.UpdatePolic
 		return nil, err
 	}
 	var doubts []policy.Problem
-	stored, err := edit(etag, func() (*policy.Policy, int64, error) {
-		p, _, err := s.deps.Policies.Get(account, id)
-		if err != nil {
-			return nil, 0, err
-		}
-		return p, p.Revision, nil
-	}, func(current *policy.Policy, revision int64) (*policy.Policy, error) {
+	stored, err := edit(etag, s.reader(account, id), func(current *policy.Policy, revision int64) (*policy.Policy, error) {
 		document, err := patched(s.policyOf(account, current, 0), r.GetPolicy(), r.GetUpdateMask())
 		if err != nil {
 			return nil, err
@@ -199,9 +206,6 @@ func (s *policyService) UpdatePolicy(ctx context.Context, r *usherv1.UpdatePolic
 	})
 	if err != nil {
 		return nil, err
-	}
-	for i := range doubts {
-		doubts[i].Policy = id
 	}
 	if r.GetValidateOnly() {
 		_, place, err := s.deps.Policies.Get(account, id)

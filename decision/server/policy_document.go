@@ -151,12 +151,7 @@ func violations(err error) []fault.Violation {
 	return []fault.Violation{{Description: err.Error()}}
 }
 
-// parsePolicy reads a policy and checks it by itself.
-func parsePolicy(id string, p *usherv1.Policy, enabled bool) (*policy.Policy, error) {
-	out, _, err := readPolicy(id, p, enabled)
-	return out, err
-}
-
+// readPolicy reads a policy and checks it by itself. The problems are warnings.
 func readPolicy(id string, p *usherv1.Policy, enabled bool) (*policy.Policy, []policy.Problem, error) {
 	document, problems, err := documentOf(id, p, enabled)
 	if err != nil {
@@ -165,6 +160,9 @@ func readPolicy(id string, p *usherv1.Policy, enabled bool) (*policy.Policy, []p
 	out, err := policy.Parse(document)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read policy %q: %w", id, err)
+	}
+	for i := range problems {
+		problems[i].Policy = id
 	}
 	return out, problems, nil
 }
@@ -184,11 +182,7 @@ func policiesFrom(account string, list []*usherv1.Policy) ([]*policy.Policy, []p
 		if err != nil {
 			p = &policy.Policy{Name: id, DisplayName: list[i].GetDisplayName(), Enabled: true, Fault: err}
 		}
-		for _, one := range found {
-			one.Policy = id
-			problems = append(problems, one)
-		}
-		out[i] = p
+		problems, out[i] = append(problems, found...), p
 	}
 	return out, problems, nil
 }
