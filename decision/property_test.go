@@ -333,8 +333,10 @@ func (s silent) Rules(string) decision.AttributeRules { return decision.Attribut
 func TestNothingIsLookedUpThatTheRequestBrings(t *testing.T) {
 	w := newWorld()
 	when := &policy.Condition{All: []*policy.Condition{
-		{Attribute: "crm.tier", Operator: policy.Equal, Value: "gold"}, {Attribute: "orchestrator.intent", Operator: policy.Equal, Value: "refund"},
-		{Attribute: "hour", Operator: policy.Less, Value: 25.0}, {Attribute: "custom.x.y", Operator: policy.Exists, Value: true},
+		{Attribute: "crm.tier", Operator: policy.Equal, Value: "gold"},
+		{Attribute: "orchestrator.intent", Operator: policy.Equal, Value: "refund"},
+		{Attribute: "hour", Operator: policy.Less, Value: 25.0},
+		{Attribute: "custom.x.y", Operator: policy.Exists, Value: true},
 	}}
 	w.set = policy.Compile([]*policy.Policy{{Name: "p", Enabled: true, When: when, Effect: policy.Effect{Rank: &policy.Rank{}}}}, 1)
 	engine := func(source decision.AttributeSource) *decision.Engine {

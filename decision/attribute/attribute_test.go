@@ -3,7 +3,6 @@ package attribute_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -66,7 +65,7 @@ func open(t testing.TB, privateHosts ...string) *stage {
 	engine, err := pebble.Open(t.TempDir(), slog.New(slog.DiscardHandler))
 	must(t, err)
 	s.contexts, err = contextstore.New(contextstore.DefaultConfig(), contextstore.Deps{
-		Engine: engine, Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Engine: engine, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	must(t, err)
 	c := function.DefaultConfig()

@@ -3,6 +3,7 @@ package attribute
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -96,9 +97,7 @@ func (r *Resolver) personalOf(account string) []string {
 	defer r.mu.Unlock()
 	old := *r.personal.Load()
 	next := make(map[string]*personal, len(old)+1)
-	for id, one := range old {
-		next[id] = one
-	}
+	maps.Copy(next, old)
 	next[account] = p
 	r.personal.Store(&next)
 	return p.names

@@ -49,7 +49,7 @@ func (s *States) receive(m event.Message) error {
 	}
 	if err != nil {
 		s.reports.WithLabelValues("unreadable").Inc()
-		return nil
+		return nil //nolint:nilerr // the next message may be sound
 	}
 	s.take(r.Account, []*event.SkillState{r})
 	return nil

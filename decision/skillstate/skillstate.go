@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -250,9 +251,7 @@ func (s *States) open(accountID string) *account {
 	a := &account{}
 	a.names.Store(&map[string]*atomic.Pointer[event.Skill]{})
 	next := make(map[string]*account, len(known)+1)
-	for id, one := range known {
-		next[id] = one
-	}
+	maps.Copy(next, known)
 	next[accountID] = a
 	s.accounts.Store(&next)
 	return a

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -94,7 +93,7 @@ func states(t testing.TB, log *topic, c *clock, change ...func(*Config)) *States
 	for _, f := range change {
 		f(&cfg)
 	}
-	s, err := New(cfg, Deps{Spool: log, Log: log, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: c.now})
+	s, err := New(cfg, Deps{Spool: log, Log: log, Logger: slog.New(slog.DiscardHandler), Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +295,7 @@ func TestALogThatIsAwayKeepsNobodyWaiting(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Patience, cfg.Retry = time.Millisecond, time.Millisecond
 	away := &awayLog{}
-	s, err := New(cfg, Deps{Spool: newTopic(), Log: away, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: c.now})
+	s, err := New(cfg, Deps{Spool: newTopic(), Log: away, Logger: slog.New(slog.DiscardHandler), Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
