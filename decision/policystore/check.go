@@ -55,21 +55,16 @@ func inThisOrder(list []*policy.Policy) []*policy.Policy {
 	return out
 }
 
-// check refuses a policy with an error, as it would stand in the list.
-func (s *Store) check(account string, list []*policy.Policy, p *policy.Policy) error {
+// check refuses a policy with an error. What policies do to each other is a
+// warning, so it is checked by itself: that costs nothing in a long list.
+func (s *Store) check(account string, p *policy.Policy) error {
 	// What the language itself refuses is told in its own words.
 	if _, err := canonical(p); err != nil {
 		return err
 	}
-	next := slices.Clone(list)
-	if at := find(next, p.Name); at >= 0 {
-		next[at] = p
-	} else {
-		next = append(next, p)
-	}
 	var check fault.Check
-	for _, problem := range policy.Check(next, s.environment(account)) {
-		if problem.Policy == p.Name && problem.Severity == policy.Error {
+	for _, problem := range policy.Check([]*policy.Policy{p}, s.environment(account)) {
+		if problem.Severity == policy.Error {
 			check.Add(problem.Path, "%s", problem.Description)
 		}
 	}
@@ -79,21 +74,23 @@ func (s *Store) check(account string, list []*policy.Policy, p *policy.Policy) e
 // checkChanged refuses a list in which a policy that would be written has an
 // error. What was live with it already may stay: it hurts no more than before.
 func (s *Store) checkChanged(account string, live, target []entry) error {
-	was, at := byName(live), places(target)
+	was, env := byName(live), s.environment(account)
 	var check fault.Check
-	for _, problem := range s.CheckList(account, policiesIn(target)) {
-		if problem.Severity != policy.Error {
+	for i := range target {
+		e := &target[i]
+		if before := was[e.Name]; before != nil && alike(before, e) {
 			continue
 		}
-		i := at[problem.Policy]
-		if before := was[problem.Policy]; before != nil && alike(before, &target[i]) {
-			continue
+		for _, problem := range policy.Check([]*policy.Policy{e.Policy}, env) {
+			if problem.Severity != policy.Error {
+				continue
+			}
+			path := fmt.Sprintf("policies[%d]", i)
+			if problem.Path != "" {
+				path += "." + problem.Path
+			}
+			check.Add(path, "%s", problem.Description)
 		}
-		path := fmt.Sprintf("policies[%d]", i)
-		if problem.Path != "" {
-			path += "." + problem.Path
-		}
-		check.Add(path, "%s", problem.Description)
 	}
 	return check.Err("the list of policies is not valid")
 }

@@ -44,7 +44,7 @@ func (s *Store) Create(ctx context.Context, account string, p *policy.Policy, c 
 	if own.Name == policy.DefaultName {
 		own.Rank = 0
 	}
-	if err := s.check(account, list, &own); err != nil {
+	if err := s.check(account, &own); err != nil {
 		return nil, err
 	}
 	if own.Name != policy.DefaultName {
@@ -108,7 +108,7 @@ func (s *Store) DefaultEffect(account string, effect json.RawMessage) ([]event.C
 		return nil, err
 	}
 	next.Enabled, next.Fault, next.Effect = true, nil, read.Rule(0).Policy().Effect
-	if err := s.check(account, list, next); err != nil {
+	if err := s.check(account, next); err != nil {
 		return nil, err
 	}
 	part.Value, err = canonical(next)
@@ -129,8 +129,7 @@ func (s *Store) Update(ctx context.Context, account, name string, c Change, edit
 		return nil, err
 	}
 	own.Name, own.Rank = current.Name, current.Rank
-	list, _ := s.List(account)
-	if err := s.check(account, list, &own); err != nil {
+	if err := s.check(account, &own); err != nil {
 		return nil, err
 	}
 	return s.write(ctx, account, &own, c.base(current), c)
