@@ -128,3 +128,19 @@ func TestCheckTakesLongLists(t *testing.T) {
 		t.Errorf("problems %+v", problems)
 	}
 }
+
+// TestParseForTellsBothKindsAtOnce wants what the language refuses and what the
+// account does not have in one answer.
+func TestParseForTellsBothKindsAtOnce(t *testing.T) {
+	document := []byte(`{"name":"a","when":{"all":[{"attribute":"custom.gone","operator":"equal","value":1},
+		{"time":{"zone":"Europe/Atlantis"}}]},"effect":{"fixed":{"actions":[{"target":"nowhere"}]}}}`)
+	env := &policy.Environment{Attributes: map[string]policy.Attribute{}, Skills: map[string]struct{}{"sales": {}}}
+	_, err := policy.ParseFor(document, env)
+	var paths []string
+	for _, p := range policy.ProblemsOf(err) {
+		paths = append(paths, p.Path)
+	}
+	if got := strings.Join(paths, " "); got != "when.all[0].attribute when.all[1].time.zone effect.fixed.actions[0].target" {
+		t.Errorf("faults at %q: %v", got, err)
+	}
+}

@@ -13,19 +13,27 @@ import (
 // fault with its path, such as when.all[0].operator. Operators may be spelled as
 // [ParseOperator] allows; the result is in canonical form.
 func Parse(data []byte) (*Policy, error) {
-	return parse(data, func(d *decoder, tree any) *Policy { return d.policy(tree) }, "policy is not valid")
+	return ParseFor(data, nil)
+}
+
+// ParseFor is [Parse] that also checks the policy against what an account's
+// policies may speak of, so that the faults of both kinds come out together.
+// Warnings are left to [Check]. Without an environment it is Parse.
+func ParseFor(data []byte, env *Environment) (*Policy, error) {
+	c := newCompiler()
+	c.env, c.audit = env, env
+	return c.parse(data, func(d *decoder, tree any) *Policy { return d.policy(tree) }, "policy is not valid")
 }
 
 func parseEffect(data []byte) (*Policy, error) {
-	return parse(data, func(d *decoder, tree any) *Policy {
+	return newCompiler().parse(data, func(d *decoder, tree any) *Policy {
 		p := &Policy{Enabled: true}
 		p.Effect = d.effect(tree, "effect")
 		return p
 	}, "effect is not valid")
 }
 
-func parse(data []byte, read func(*decoder, any) *Policy, message string) (*Policy, error) {
-	c := newCompiler()
+func (c *compiler) parse(data []byte, read func(*decoder, any) *Policy, message string) (*Policy, error) {
 	if len(data) > maxDocument {
 		c.check.fail(CodeLimit, "", "the document has %d bytes; the limit is %d", len(data), maxDocument)
 		return nil, c.check.Err(message)
