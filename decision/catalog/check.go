@@ -166,6 +166,10 @@ func (a *Attribute) checkFunction(s *scene, c *fault.Check) {
 	a.checkArguments(s, c)
 }
 
+// argumentName is what the arguments of a function can be called: names that
+// JavaScript has too.
+var argumentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
+
 func (a *Attribute) checkArguments(s *scene, c *fault.Check) {
 	if len(a.Arguments) > maxArguments {
 		c.Add("arguments", "are %d; the limit is %d", len(a.Arguments), maxArguments)
@@ -176,7 +180,7 @@ func (a *Attribute) checkArguments(s *scene, c *fault.Check) {
 	a.templates = nil
 	a.prepare()
 	for name := range a.Arguments {
-		if ok, _ := regexp.MatchString(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`, name); !ok {
+		if !argumentName.MatchString(name) {
 			c.Add("arguments", "%q must be 1 to 64 letters, digits and '_', beginning with a letter or '_'", name)
 		}
 		for _, need := range a.templates[name].Names() {

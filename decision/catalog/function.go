@@ -3,6 +3,7 @@ package catalog
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/usherhq/usher/decision/function"
@@ -95,7 +96,7 @@ func (f *Function) check(s *scene, c *fault.Check) {
 		own := *f.HTTP
 		if r, ok := s.state.Get(s.account, configlog.KindFunction, f.ID); ok {
 			if stored, err := functionOf(r); err == nil {
-				own.SecretHeaders = cloneOf(own.SecretHeaders)
+				own.SecretHeaders = maps.Clone(own.SecretHeaders)
 				own.KeepSecrets(stored.HTTP)
 			}
 		}
@@ -104,15 +105,7 @@ func (f *Function) check(s *scene, c *fault.Check) {
 		}
 		f.HTTP = &own
 	}
-	f.Function.Check(c)
-}
-
-func cloneOf(m map[string]string) map[string]string {
-	out := make(map[string]string, len(m))
-	for k, v := range m {
-		out[k] = v
-	}
-	return out
+	f.Check(c)
 }
 
 // String shows a function without its secrets, whatever formats it.

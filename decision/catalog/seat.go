@@ -42,7 +42,7 @@ func (k *Calendar) check(_ *scene, c *fault.Check) {
 	for i, note := range k.Notes {
 		checkText(c, fmt.Sprintf("holidays[%d].description", i), note, maxDescription)
 	}
-	take(c, "", k.Calendar.Validate())
+	take(c, "", k.Validate())
 	if len(k.Hours) == 0 && len(k.Holidays) == 0 {
 		c.Add("hours", "are missing: this calendar would never be open")
 	}

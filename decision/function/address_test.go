@@ -21,7 +21,7 @@ func TestRefusedAddresses(t *testing.T) {
 		{"0.0.0.0 0.1.2.3 169.254.169.254 169.254.0.1 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 192.0.0.8 192.0.2.1 198.18.0.1 198.51.100.1 203.0.113.1 192.88.99.1", false, false},
 		{":: fe80::1 fec0::1 ff02::1 ::127.0.0.1 ::ffff:127.0.0.1 ::ffff:8.8.8.8 64:ff9b::7f00:1 64:ff9b:1::7f00:1 2002:7f00:1:: 2001:0:7f00:1:: 2001:db8::1 100::1 5f00::1 3fff::1 fe80::1%eth0", false, false},
 	} {
-		for _, text := range strings.Fields(c.addresses) {
+		for text := range strings.FieldsSeq(c.addresses) {
 			ip := netip.MustParseAddr(text)
 			if why := refused(ip, false); (why == "") != c.public {
 				t.Errorf("%s for everybody: %q", text, why)

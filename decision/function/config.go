@@ -47,8 +47,10 @@ func (c Config) Validate() error {
 		field        string
 		value, least int
 	}{
-		{"max_answer", c.MaxAnswer, 1}, {"cache_bytes", c.CacheBytes, 0},
-		{"runtimes", c.Runtimes, 1}, {"failures", c.Failures, 1},
+		{"max_answer", c.MaxAnswer, 1},
+		{"cache_bytes", c.CacheBytes, 0},
+		{"runtimes", c.Runtimes, 1},
+		{"failures", c.Failures, 1},
 	} {
 		if n.value < n.least {
 			check.Add(n.field, "%d must be at least %d", n.value, n.least)

@@ -88,7 +88,7 @@ func (c *Caller) join(account, key string, fn *Function, args map[string]any) (*
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, errors.New("Usher is stopping")
+		return nil, errors.New("functions are not called any more")
 	}
 	if f, ok := c.flights[key]; ok {
 		f.waiters++

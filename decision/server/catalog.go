@@ -29,8 +29,12 @@ type catalogService struct {
 func catalogRules() map[string]rpc.Rule {
 	rules := map[string]rpc.Rule{"CallFunction": {Scope: rpc.ScopeAdmin, Account: byName}}
 	for _, one := range []struct{ single, plural string }{
-		{"Attribute", "Attributes"}, {"Function", "Functions"}, {"Calendar", "Calendars"},
-		{"Skill", "Skills"}, {"Agent", "Agents"}, {"Bot", "Bots"},
+		{"Attribute", "Attributes"},
+		{"Function", "Functions"},
+		{"Calendar", "Calendars"},
+		{"Skill", "Skills"},
+		{"Agent", "Agents"},
+		{"Bot", "Bots"},
 	} {
 		rules["List"+one.plural] = rpc.Rule{Scope: rpc.ScopeRead, Account: byParent}
 		rules["Get"+one.single] = rpc.Rule{Scope: rpc.ScopeRead, Account: byName}

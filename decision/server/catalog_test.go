@@ -166,3 +166,26 @@ func TestWhatIsUsedStays(t *testing.T) {
 		f.rest(t, "DELETE", catalogueOf+path, "", 200)
 	}
 }
+
+// TestAccountSettings: what an account's policies may speak of is set with it.
+func TestAccountSettings(t *testing.T) {
+	f := start(t)
+	const path = "/v1/accounts/default"
+	if got := f.rest(t, "GET", path, "", 200); got["sde_attributes"] != nil || got["strict_attributes"] != nil {
+		t.Errorf("at first %v", got)
+	}
+	f.rest(t, "PATCH", path, `{"sde_attributes":false,"strict_attributes":true,"routing_skills":["1","2"]}`, 200)
+	f.rest(t, "PATCH", path, `{"display_name":"Mine"}`, 200)
+	got := f.rest(t, "GET", path, "", 200)
+	if got["sde_attributes"] != false || got["strict_attributes"] != true || fmt.Sprint(got["routing_skills"]) != "[1 2]" || got["default_effect"] == nil {
+		t.Errorf("then %v", got)
+	}
+	bad := f.rest(t, "PATCH", path, `{"routing_skills":["1","1"," x"]}`, 400)
+	if text := fmt.Sprint(bad); !strings.Contains(text, "routing_skills[1]") || !strings.Contains(text, "routing_skills[2]") {
+		t.Errorf("bad %v", bad)
+	}
+	f.rest(t, "PATCH", path+"?update_mask=sde_attributes", `{}`, 200)
+	if got := f.rest(t, "GET", path, "", 200); got["sde_attributes"] != nil || got["strict_attributes"] != true {
+		t.Errorf("at last %v", got)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -78,8 +79,8 @@ func answer(w http.ResponseWriter, code int, body any) {
 	_ = json.NewEncoder(w).Encode(body) // the caller may have gone
 }
 
-// run serves until ctx ends. The line on standard output says where.
-func run(ctx context.Context, args []string) error {
+// run serves until ctx ends. The line that it writes says where.
+func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("crm", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:7070", "address, host:port; port 0 picks a free one")
 	key := flags.String("key", "crm-demo-key", "key that callers send as X-Api-Key")
@@ -96,7 +97,9 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	fmt.Println("http://" + l.Addr().String())
+	if _, err := fmt.Fprintln(out, "http://"+l.Addr().String()); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	server := &http.Server{Handler: c.handler(), ReadHeaderTimeout: 5 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
@@ -108,8 +111,9 @@ func run(ctx context.Context, args []string) error {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
