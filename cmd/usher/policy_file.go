@@ -314,7 +314,7 @@ func (s *source) place(err error) error {
 	own := *f
 	own.Violations = make([]fault.Violation, len(f.Violations))
 	for i, v := range f.Violations {
-		if n := s.line(strings.TrimPrefix(v.Field, "document.")); n > 0 {
+		if n := s.line(inDocument(v.Field)); n > 0 {
 			v.Field = fmt.Sprintf("%s:%d: %s", s.name, n, v.Field)
 		}
 		own.Violations[i] = v
@@ -331,4 +331,9 @@ func inFile(name string, err error) error {
 	own := *f
 	own.Message = name + ": " + f.Message
 	return &own
+}
+
+// inDocument is a place of a request's document as a place of the file.
+func inDocument(path string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(path, "document"), ".")
 }

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -71,7 +70,7 @@ func (w *world) importPolicies(ctx context.Context, a *api, s *source, req *ushe
 		if p.GetSeverity() == string(policy.Error) {
 			errs++
 		}
-		at := strings.TrimPrefix(p.GetPath(), "document.")
+		at := inDocument(p.GetPath())
 		printProblems(w, []placed{{
 			Problem: policy.Problem{
 				Severity: policy.Severity(p.GetSeverity()), Policy: p.GetPolicy(), Path: p.GetPath(), Code: p.GetCode(), Description: p.GetDescription(),
