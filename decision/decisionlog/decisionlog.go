@@ -260,6 +260,18 @@ func (l *Log) Recent(account, id string) (*event.Decision, bool) {
 	return d, true
 }
 
+// Latest returns the decisions among those at hand that match, in no particular
+// order. It looks at all of them.
+func (l *Log) Latest(account string, match func(*event.Decision) bool) []*event.Decision {
+	var found []*event.Decision
+	for i := range l.recent {
+		if d := l.recent[i].Load(); d != nil && d.Account == account && match(d) {
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
 // slot is the one place where a decision can be; no lock, no list.
 func (l *Log) slot(account, id string) uint64 {
 	return maphash.Comparable(l.seed, [2]string{account, id}) % uint64(len(l.recent))

@@ -81,7 +81,13 @@ func (s *Store) Compiled(_ context.Context, account, name string) (*policy.Set, 
 	if err != nil {
 		return nil, err
 	}
-	return policy.Compile(inThisOrder(list), 0, policy.WithEnvironment(s.environment(account))), nil
+	return s.CompileList(account, list), nil
+}
+
+// CompileList compiles a list in the order given, with what the catalogue says
+// today. What is wrong takes part as INVALID.
+func (s *Store) CompileList(account string, list []*policy.Policy) *policy.Set {
+	return policy.Compile(inThisOrder(list), 0, policy.WithEnvironment(s.environment(account)))
 }
 
 // Named returns a list in order by the names that [Store.Compiled] knows. The

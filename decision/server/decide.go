@@ -270,14 +270,9 @@ func (s *decisionService) GetDecision(ctx context.Context, r *usherv1.GetDecisio
 	if err != nil {
 		return nil, err
 	}
-	d, ok := s.deps.Recorder.Recent(account, id)
-	if !ok && s.deps.Records != nil {
-		if d, err = s.deps.Records.Decision(ctx, account, id); err != nil && fault.KindOf(err) != fault.NotFound {
-			return nil, unavailable("the decision cannot be read at the moment", err)
-		}
-	}
-	if d == nil {
-		return nil, fault.New(fault.NotFound, "DECISION_NOT_FOUND", "there is no decision %q; a new one can take a few seconds to arrive", id)
+	d, err := s.decision(ctx, account, id)
+	if err != nil {
+		return nil, err
 	}
 	return &usherv1.GetDecisionResponse{Decision: event.DecisionToProto(d)}, nil
 }

@@ -161,7 +161,7 @@ func policyRules() map[string]rpc.Rule {
 		"UpdatePolicyDraft":   update,
 		"DeletePolicyDraft":   change,
 		"PublishPolicyDraft":  change,
-		"SimulatePolicies":    list,
+		"SimulatePolicies":    {Scope: rpc.ScopeRead, Account: byParent, Timeout: simulationTimeout},
 		"ReportPolicies":      list,
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"maps"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -69,6 +70,13 @@ type Deps struct {
 	Models   ModelCatalog
 	Skills   SkillStates
 	Contexts *contextstore.Store
+	// Latest and Search find decisions, Verifier and Simulator decide them again,
+	// Usage counts them. Any of them may be nil: then what needs it is Unavailable.
+	Latest    LatestDecisions
+	Search    DecisionSearch
+	Verifier  Verifier
+	Simulator Simulator
+	Usage     UsageSource
 	// Catalog and Functions may be nil: then there is no catalogue here.
 	Catalog   *catalog.Catalog
 	Functions FunctionCaller
@@ -79,8 +87,9 @@ type Deps struct {
 
 // Server implements the services of the contract. It is safe for concurrent use.
 type Server struct {
-	deps   Deps
-	counts counts
+	deps       Deps
+	counts     counts
+	simulating sync.Mutex // one at a time: each takes a good part of the machine
 }
 
 // New makes the services.

@@ -75,6 +75,7 @@ func (f *fixture) published(t *testing.T, topic string) []event.Message {
 // warehouse holds old decisions and model cards.
 type warehouse struct {
 	decisions map[string]*event.Decision
+	usage     *server.Usage
 	cards     []server.ModelCard
 	away      error
 }
@@ -158,7 +159,9 @@ func start(t testing.TB) *fixture {
 	must(t, err)
 	f.contexts = openContexts(t, log)
 	functions, declared := openCatalog(t, store)
+	verifier, simulator := f.again(t, store, policies)
 	f.server = server.New(server.Deps{
+		Latest: f.spool, Search: f.warehouse, Usage: f.warehouse, Verifier: verifier, Simulator: simulator,
 		Contexts: f.contexts, Catalog: declared, Functions: functions,
 		Engine: engine, Policies: policies, Control: f.control, Tokens: f.tokens, Recorder: f.spool, Skills: skills,
 		Records: f.warehouse, Models: f.warehouse, Log: log, Now: time.Now, NewID: newID,

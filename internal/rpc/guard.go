@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"runtime/debug"
@@ -30,6 +31,8 @@ type Rule struct {
 	// Etag puts the revision that the caller wants to change into the request,
 	// unless the request brings its own. Nil: the method has no use for one.
 	Etag func(req any, etag string)
+	// Timeout bounds a call in place of the server's own limit; 0 takes that.
+	Timeout time.Duration
 }
 
 // keyHeader carries the idempotency key, as metadata and (canonically spelled)
@@ -76,7 +79,7 @@ func (g *guard) call(ctx context.Context, req any, info *grpc.UnaryServerInfo, n
 	defer release()
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, g.timeout)
+		ctx, cancel = context.WithTimeout(ctx, cmp.Or(g.rules[info.FullMethod].Timeout, g.timeout))
 		defer cancel()
 	}
 	resp, err = next(ctx, req)
