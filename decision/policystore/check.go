@@ -8,6 +8,19 @@ import (
 	"github.com/usherhq/usher/internal/fault"
 )
 
+// Parse reads a policy document. The error names what the language refuses and,
+// with it, what the account does not have.
+func (s *Store) Parse(account string, document []byte) (*policy.Policy, error) {
+	p, err := policy.Parse(document)
+	if err == nil {
+		return p, nil
+	}
+	if _, all := policy.ParseFor(document, s.environment(account)); all != nil {
+		err = all
+	}
+	return nil, err
+}
+
 // Check finds what is wrong or doubtful about policies that would take the place
 // of the live ones with their names, the new ones last: their own problems, and
 // those that they give to others. Without any it is [Store.Problems].

@@ -118,7 +118,7 @@ func (s *policyService) CreatePolicy(ctx context.Context, r *usherv1.CreatePolic
 		return nil, err
 	}
 	// The default policy cannot be anything but enabled.
-	p, doubts, err := readPolicy(id, given, id == policy.DefaultName)
+	p, doubts, err := s.readPolicy(account, id, given, id == policy.DefaultName)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func (s *policyService) UpdatePolicy(ctx context.Context, r *usherv1.UpdatePolic
 		if err != nil {
 			return nil, err
 		}
-		next, found, err := readPolicy(id, document, true)
+		next, found, err := s.readPolicy(account, id, document, true)
 		if err != nil {
 			return nil, err
 		}

@@ -152,12 +152,12 @@ func violations(err error) []fault.Violation {
 }
 
 // readPolicy reads a policy and checks it by itself. The problems are warnings.
-func readPolicy(id string, p *usherv1.Policy, enabled bool) (*policy.Policy, []policy.Problem, error) {
+func (s *Server) readPolicy(account, id string, p *usherv1.Policy, enabled bool) (*policy.Policy, []policy.Problem, error) {
 	document, problems, err := documentOf(id, p, enabled)
 	if err != nil {
 		return nil, nil, err
 	}
-	out, err := policy.Parse(document)
+	out, err := s.deps.Policies.Parse(account, document)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read policy %q: %w", id, err)
 	}
@@ -170,7 +170,7 @@ func readPolicy(id string, p *usherv1.Policy, enabled bool) (*policy.Policy, []p
 // policiesFrom reads a list of policies in its order, faults and all: one that
 // cannot be read has a Fault. Those without a name get one that no other has. The
 // error is about names of another account.
-func policiesFrom(account string, list []*usherv1.Policy) ([]*policy.Policy, []policy.Problem, error) {
+func (s *Server) policiesFrom(account string, list []*usherv1.Policy) ([]*policy.Policy, []policy.Problem, error) {
 	ids, err := idsOf(account, list)
 	if err != nil {
 		return nil, nil, err
@@ -178,7 +178,7 @@ func policiesFrom(account string, list []*usherv1.Policy) ([]*policy.Policy, []p
 	out := make([]*policy.Policy, len(list))
 	var problems []policy.Problem
 	for i, id := range ids {
-		p, found, err := readPolicy(id, list[i], true)
+		p, found, err := s.readPolicy(account, id, list[i], true)
 		if err != nil {
 			p = &policy.Policy{Name: id, DisplayName: list[i].GetDisplayName(), Enabled: true, Fault: err}
 		}

@@ -49,7 +49,7 @@ func (s *policyService) CheckPolicies(_ context.Context, r *usherv1.CheckPolicie
 		}
 		problems = s.deps.Policies.CheckList(account, d.Policies())
 	default:
-		brought, found, err := policiesFrom(account, r.GetPolicies())
+		brought, found, err := s.policiesFrom(account, r.GetPolicies())
 		if err != nil {
 			return nil, err
 		}

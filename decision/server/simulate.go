@@ -83,7 +83,7 @@ func (s *policyService) tried(account string, r *usherv1.SimulatePoliciesRequest
 		list := d.Policies()
 		return list, s.deps.Policies.CheckList(account, list), nil
 	default:
-		list, problems, err := policiesFrom(account, r.GetPolicies())
+		list, problems, err := s.policiesFrom(account, r.GetPolicies())
 		if err != nil {
 			return nil, nil, err
 		}

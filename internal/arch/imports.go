@@ -39,7 +39,6 @@ var homes = map[string][]string{
 	"github.com/cockroachdb/pebble":             {"decision/contextstore/..."},
 	"github.com/redis/go-redis":                 {"decision/contextstore/..."},
 	"modernc.org/quickjs":                       {"decision/function/..."},
-	"github.com/grafana/sobek":                  {"decision/function/..."},
 	"github.com/sony/gobreaker":                 {"decision/function/..."},
 	"github.com/santhosh-tekuri/jsonschema":     {"cmd/..."},
 	"github.com/grpc-ecosystem/grpc-gateway":    {"internal/rpc", "proto/gen/..."},
