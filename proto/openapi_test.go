@@ -83,13 +83,16 @@ func TestOpenAPIPathsAreCallable(t *testing.T) {
 		"/v1/accounts", "/v1/accounts/{account}/nextActions", "/v1/accounts/{account}/outcomes:batchCreate",
 		"/v1/accounts/{account}/policies/{policy}:enable", "/v1/accounts/{account}/modes/{scope}",
 		"/v1/accounts/{account}/models/{model}:promote", "/v1/accounts/{account}/objectives/{objective}",
-		"/v1/accounts/{account}/decisions/{decision}",
+		"/v1/accounts/{account}/decisions/{decision}", "/v1/accounts/{account}/policies:simulate",
+		"/v1/accounts/{account}/policyDrafts/{draft}:publish", "/v1/accounts/{account}/policyRevisions/{revision}",
+		"/v1/accounts/{account}/namespaces/{namespace}/contexts/{session}", "/v1/accounts/{account}/functions/{function}:call",
+		"/v1/accounts/{account}/tokens/{token}:regenerate",
 	} {
 		if len(doc.Paths[path]) == 0 {
 			t.Errorf("no route %s", path)
 		}
 	}
-	shape := regexp.MustCompile(`^/v1/accounts(/\{account\}(/[a-zA-Z]+(/\{(policy|objective|scope|model|decision)\})?)?)?(:[a-zA-Z]+)?$`)
+	shape := regexp.MustCompile(`^/v1/accounts(/\{account\}(/[a-zA-Z]+(/\{[a-z]+\}(/[a-zA-Z]+(/\{session\})?)?)?)?)?(:[a-zA-Z]+)?$`)
 	for path, verbs := range doc.Paths {
 		if !shape.MatchString(path) {
 			t.Errorf("no client can call %s", path)

@@ -72,6 +72,8 @@ func Load(fsys fs.FS) (*Tree, error) {
 		switch {
 		case err != nil:
 			return err
+		case d.IsDir() && path.Base(name) == "testdata":
+			return t.list(fsys, name)
 		case d.IsDir():
 			return enter(fsys, name)
 		case isText(name):
@@ -85,13 +87,26 @@ func Load(fsys fs.FS) (*Tree, error) {
 	return t, nil
 }
 
+// list notes the names below a folder of test data, which pages may link to,
+// reads none of them, and skips the folder.
+func (t *Tree) list(fsys fs.FS, folder string) error {
+	err := fs.WalkDir(fsys, folder, func(name string, _ fs.DirEntry, err error) error {
+		t.Paths[name] = true
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return fs.SkipDir
+}
+
 // enter says whether a folder belongs to the module.
 func enter(fsys fs.FS, name string) error {
 	base := path.Base(name)
 	switch {
 	case name == ".":
 		return nil
-	case base == "testdata", base == "node_modules", base == "bin", base == "data":
+	case base == "node_modules", base == "bin", base == "data":
 		return fs.SkipDir
 	case strings.HasPrefix(base, "."), strings.HasPrefix(base, "_"):
 		return fs.SkipDir
