@@ -122,8 +122,10 @@ func TestSQLParses(t *testing.T) {
 
 // Every query that reads events names the account in each scan of a table.
 func TestQueriesAreLimitedToTheAccount(t *testing.T) {
-	for _, name := range []string{"training_rows", "training_progress", "outcomes_of_decision", "roll_hours", "roll_days", "decision", "model_cards", "model_artifact", "rollups",
-		"list_decisions", "replay_start", "replay_rows", "objective", "policy_groups", "policy_outcomes", "unknown_conditions", "outcome_kinds"} {
+	for _, name := range []string{
+		"training_rows", "training_progress", "outcomes_of_decision", "roll_hours", "roll_days", "decision", "model_cards", "model_artifact", "rollups",
+		"list_decisions", "replay_start", "replay_rows", "objective", "policy_groups", "policy_outcomes", "unknown_conditions", "outcome_kinds",
+	} {
 		statement, err := DefaultConfig().query(name, queryData(name))
 		if err != nil {
 			t.Fatal(err)

@@ -89,8 +89,10 @@ func TestExportThenImportIsTheSameState(t *testing.T) {
 func TestAnExportOfPartsMovesAndKeepsSecrets(t *testing.T) {
 	from, to := runningStore(t), runningStore(t)
 	c := event.ConfigChange{Account: "shop", Author: "test", Parts: []event.ConfigPart{
-		{Kind: "account", Name: "shop", Value: []byte(`{}`)}, {Kind: "policy", Name: "a", Value: []byte(`{"rank":1}`)},
-		{Kind: "policy", Name: "b", Value: []byte(`{"rank":2}`)}, {Kind: "policydraft", Name: "d", Value: []byte(`{}`)},
+		{Kind: "account", Name: "shop", Value: []byte(`{}`)},
+		{Kind: "policy", Name: "a", Value: []byte(`{"rank":1}`)},
+		{Kind: "policy", Name: "b", Value: []byte(`{"rank":2}`)},
+		{Kind: "policydraft", Name: "d", Value: []byte(`{}`)},
 		{Kind: "function", Name: "crm", Value: []byte(`{"http":{"url":"https://crm/new","secret_headers":{"K":"s3cret"}}}`)},
 	}}
 	if _, err := from.Write(t.Context(), c); err != nil {

@@ -114,13 +114,11 @@ func (s *Store) CreateDraft(ctx context.Context, account string, d *Draft, c Cha
 // faults included. Errors as [Store.CreateDraft].
 func (s *Store) ImportDraft(ctx context.Context, account string, d *Draft, in Import, c Change) (*Draft, error) {
 	live, _ := s.live(account)
-	target, err := in.into(live)
-	if err != nil {
-		return nil, err
-	}
+	target := in.into(live)
 	own := *d
 	own.Documents = make([]json.RawMessage, len(target))
 	for i := range target {
+		var err error
 		if own.Documents[i], err = target[i].document(); err != nil {
 			return nil, err
 		}

@@ -160,10 +160,7 @@ type Import struct {
 // many, and those of the log.
 func (s *Store) Import(ctx context.Context, account string, in Import, c ListChange) (Outcome, error) {
 	return s.replace(ctx, account, c, func(live []entry, _ int64) ([]entry, error) {
-		target, err := in.into(live)
-		if err != nil {
-			return nil, err
-		}
+		target := in.into(live)
 		if err := checkNames(target); err != nil || c.ValidateOnly {
 			return target, err
 		}
@@ -172,7 +169,7 @@ func (s *Store) Import(ctx context.Context, account string, in Import, c ListCha
 }
 
 // into is the list with the policies in it.
-func (in *Import) into(live []entry) ([]entry, error) {
+func (in *Import) into(live []entry) []entry {
 	was := byName(live)
 	brought := make([]entry, len(in.Policies))
 	for i, p := range in.Policies {
@@ -191,7 +188,7 @@ func (in *Import) into(live []entry) ([]entry, error) {
 		if is := byName(brought); in.KeepDefault && is[policy.DefaultName] == nil && was[policy.DefaultName] != nil {
 			brought = append(brought, *was[policy.DefaultName])
 		}
-		return defaultLast(brought), nil
+		return defaultLast(brought)
 	}
 	out := append([]entry(nil), live...)
 	at := places(out)
@@ -203,7 +200,7 @@ func (in *Import) into(live []entry) ([]entry, error) {
 		at[e.Name] = len(out)
 		out = append(out, e)
 	}
-	return defaultLast(out), nil
+	return defaultLast(out)
 }
 
 // Rollback makes a former revision live again, as one change. What was live may be

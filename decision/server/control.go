@@ -30,10 +30,7 @@ func (s *controlService) CreateAccount(ctx context.Context, r *usherv1.CreateAcc
 	if err != nil {
 		return nil, err
 	}
-	a, err := accountFrom(id, r.GetAccount())
-	if err != nil {
-		return nil, err
-	}
+	a := accountFrom(id, r.GetAccount())
 	parts, err := s.defaultPolicy(&a, r.GetAccount().GetDefaultEffect())
 	if err != nil {
 		return nil, err
@@ -98,10 +95,7 @@ func (s *controlService) UpdateAccount(ctx context.Context, r *usherv1.UpdateAcc
 		if err != nil {
 			return current, err
 		}
-		a, err := accountFrom(id, next)
-		if err != nil {
-			return current, err
-		}
+		a := accountFrom(id, next)
 		a.Revision, a.DefaultEffect = revision, current.DefaultEffect
 		var parts []event.ConfigPart
 		if !proto.Equal(before.GetDefaultEffect(), next.GetDefaultEffect()) {
@@ -137,14 +131,14 @@ func (s *controlService) ListAccounts(ctx context.Context, r *usherv1.ListAccoun
 	return resp, nil
 }
 
-func accountFrom(id string, a *usherv1.Account) (control.Account, error) {
+func accountFrom(id string, a *usherv1.Account) control.Account {
 	out := control.Account{ID: id, DisplayName: a.GetDisplayName()}
 	if a != nil {
 		out.Attributes = control.Attributes{
 			SDE: a.SdeAttributes, Conversation: a.ConversationAttributes, Strict: a.StrictAttributes, RoutingSkills: a.GetRoutingSkills(),
 		}
 	}
-	return out, nil
+	return out
 }
 
 // defaultPolicy lists what writes an account's default effect, which is that of

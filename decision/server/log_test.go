@@ -23,6 +23,7 @@ import (
 // again makes what decides again, over the test's warehouse.
 func (f *fixture) again(t testing.TB, log *configlog.Store, policies *policystore.Store) (*replay.Verifier, *replay.Simulator) {
 	t.Helper()
+	f.warehouse.spool = f.spool
 	verifier, err := replay.NewVerifier(decision.DefaultConfig(), replay.Deps{Log: log})
 	must(t, err)
 	simulator, err := replay.NewSimulator(decision.DefaultConfig(), replay.SimulatorDeps{Log: log, Source: f.warehouse, Revisions: policies})
@@ -51,7 +52,13 @@ func (w *warehouse) Decisions(_ context.Context, q *server.DecisionQuery) ([]*ev
 func place(d *event.Decision) string { return fmt.Sprintf("%020d/%s", d.Time.UnixMilli(), d.ID) }
 
 func (w *warehouse) Replay(_ context.Context, q replay.Query, fn func(replay.Row) error) error {
-	for _, d := range w.decisions {
+	all := maps.Clone(w.decisions)
+	if w.spool != nil { // as if all were stored at once
+		for _, d := range w.spool.Latest(q.Account, func(*event.Decision) bool { return true }) {
+			all[d.Account+"/"+d.ID] = d
+		}
+	}
+	for _, d := range all {
 		if d.Account == q.Account && !d.Time.Before(q.From) && d.Time.Before(q.To) {
 			if err := fn(replay.Row{Decision: d, Rewarded: true, Reward: 1}); err != nil {
 				return err
@@ -98,8 +105,8 @@ func TestDecisionsAreListed(t *testing.T) {
 		return ids(f.rest(t, "GET", "/v1/accounts/default/decisions?"+query, "", 200))
 	}
 	for query, want := range map[string][]string{
-		"":                   {fresh, "old-0", "old-1", "old-2", "old-3", "old-4"},
-		"conversation_id=c1": {fresh, "old-1", "old-3"},
+		"":                                         {fresh, "old-0", "old-1", "old-2", "old-3", "old-4"},
+		"conversation_id=c1":                       {fresh, "old-1", "old-3"},
 		"consumer_id=u&policy=vip&chosen=desk":     {"old-0", "old-1", "old-2", "old-3", "old-4"},
 		"policy=accounts/default/policies/vip":     {"old-0", "old-1", "old-2", "old-3", "old-4"},
 		"decided_by=model&conversation_id=c0":      {"old-0", "old-2", "old-4"},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,7 +54,7 @@ func (s *policyService) CheckPolicies(_ context.Context, r *usherv1.CheckPolicie
 		if err != nil {
 			return nil, err
 		}
-		problems = append(found, s.deps.Policies.Check(account, brought...)...)
+		problems = slices.Concat(found, s.deps.Policies.Check(account, brought...))
 	}
 	resp := &usherv1.CheckPoliciesResponse{Problems: problemsTo(errorsFirst(problems))}
 	for _, p := range problems {

@@ -12,7 +12,7 @@ func (st *State) AsOf(account string, counts func(v *Version) bool) *State {
 			continue
 		}
 		k := kindState{resources: map[string]Resource{}}
-		history := whole.history[:len(whole.history):len(whole.history)]
+		history := slices.Clip(whole.history)
 		for i := range history {
 			if v := history[i]; counts(&v) {
 				k.put(v.Resource, v.Deleted)

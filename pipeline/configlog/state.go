@@ -72,8 +72,7 @@ func (st *State) KindRevision(account, kind string) int64 {
 // oldest first. The slice is shared: it must not be changed. Of drafts there is
 // none: each holds a whole list, and only what they became matters.
 func (st *State) History(account, kind string) []Version {
-	h := st.kinds[kindKey{account, kind}].history
-	return h[:len(h):len(h)]
+	return slices.Clip(st.kinds[kindKey{account, kind}].history)
 }
 
 func keepsHistory(kind string) bool { return kind != KindDraft }

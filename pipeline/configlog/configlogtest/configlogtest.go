@@ -255,12 +255,12 @@ func atomicParts(t *testing.T, log configlog.Log) {
 	must(t, err)
 	for _, s := range []*configlog.Store{a, b} {
 		until(ctx, t, s, func(st *configlog.State) bool { return st.KindRevision("acme", configlog.KindMode) == last.Revision })
-		names := ""
+		var names strings.Builder
 		for _, r := range s.State().List("acme", configlog.KindMode) {
-			names += fmt.Sprintf("%s@%d ", r.Name, r.Revision)
+			fmt.Fprintf(&names, "%s@%d ", r.Name, r.Revision)
 		}
-		if want := fmt.Sprintf("y@%d z@%d ", made.Revision, last.Revision); names != want {
-			t.Errorf("resources %q, want %q", names, want)
+		if want := fmt.Sprintf("y@%d z@%d ", made.Revision, last.Revision); names.String() != want {
+			t.Errorf("resources %q, want %q", names.String(), want)
 		}
 	}
 }
@@ -314,10 +314,11 @@ func history(t *testing.T, log configlog.Log) {
 	}
 	want := ""
 	for i, st := range []*configlog.State{s.State(), run(t, log).State()} {
-		got := ""
+		var told strings.Builder
 		for _, v := range st.History("acme", configlog.KindMode) {
-			got += fmt.Sprintf("%s@%d=%s %v by %s; ", v.Name, v.Revision-created.Revision, v.Value, v.Deleted, v.Author)
+			fmt.Fprintf(&told, "%s@%d=%s %v by %s; ", v.Name, v.Revision-created.Revision, v.Value, v.Deleted, v.Author)
 		}
+		got := told.String()
 		if i == 0 {
 			want = got
 		}
