@@ -1,10 +1,12 @@
 package clickhouse
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/usherhq/usher/analytics"
+	"github.com/usherhq/usher/pipeline/event"
 )
 
 // million is a log of a million decisions of a week, each with an outcome by its
@@ -63,4 +65,35 @@ func BenchmarkMillionDecisions(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkReplay streams whole records of ten policies with their rewards.
+func BenchmarkReplay(b *testing.B) {
+	db := open(b)
+	const rows = 50_000
+	var list []*event.Decision
+	for i := range rows {
+		d := decision(fmt.Sprint("d", i), epoch.Add(time.Duration(i)*time.Second))
+		for p := range 10 {
+			d.Policies = append(d.Policies, event.PolicyTrace{Policy: fmt.Sprint("policy-", p), Revision: int64(p), State: event.False, Conditions: []event.ConditionTrace{
+				{Path: "when.all[0]", Attribute: "tier", Operator: "equal", Expected: "black", Actual: "gold", Truth: event.False},
+				{Path: "when.all[1]", Attribute: "age", Operator: "greater_than", Expected: 65.0, Actual: 41.5, Truth: event.False},
+			}})
+		}
+		list = append(list, d)
+	}
+	keep(b, db, list)
+	for b.Loop() {
+		n := 0
+		for _, err := range db.Replay(b.Context(), analytics.ReplayQuery{Account: "acme", Objective: "default", Limit: rows}) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			n++
+		}
+		if n != rows {
+			b.Fatal(n)
+		}
+	}
+	b.ReportMetric(float64(rows*b.N)/b.Elapsed().Seconds(), "decisions/s")
 }

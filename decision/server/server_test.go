@@ -76,6 +76,7 @@ func (f *fixture) published(t *testing.T, topic string) []event.Message {
 type warehouse struct {
 	decisions map[string]*event.Decision
 	usage     *server.Usage
+	spool     *decisionlog.Log
 	cards     []server.ModelCard
 	away      error
 }
