@@ -87,6 +87,7 @@ func (h *house) Skill(_, name string) (event.Skill, bool) {
 	s, ok := h.skills[name]
 	return s, ok
 }
+
 func (h *house) Rules(string) decision.AttributeRules {
 	return decision.AttributeRules{Personal: h.personal}
 }

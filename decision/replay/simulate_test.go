@@ -304,8 +304,10 @@ func BenchmarkSimulate(b *testing.B) {
 	h.mode(control.Mode{Kind: decision.ModeOn, Exploration: &explore})
 	var log diary
 	for i := range 20_000 {
-		d := h.decide(decision.Request{RequestID: fmt.Sprint("r", i), ConversationID: fmt.Sprint("c", i), Channel: "web", Intent: "buy",
-			Attributes: map[string]any{"n": float64(i % 40), "tier": "gold"}, Candidates: candidates("billing", "sales", "care")})
+		d := h.decide(decision.Request{
+			RequestID: fmt.Sprint("r", i), ConversationID: fmt.Sprint("c", i), Channel: "web", Intent: "buy",
+			Attributes: map[string]any{"n": float64(i % 40), "tier": "gold"}, Candidates: candidates("billing", "sales", "care"),
+		})
 		log = append(log, replay.Row{Decision: d, Rewarded: true, Reward: float64(i % 2)})
 	}
 	documents["p3"] = `{"when": {"attribute": "n", "operator": "equal", "value": 4}, "effect": {"fixed": {"actions": [{"target": "other"}]}}}`
