@@ -90,6 +90,7 @@ func (f *former) lost(c *policystore.Difference, d, out *event.Decision) []Cause
 		return causesOf(c, f.policies[c.Policy], traceOf(d, c.Policy), nil)
 	case policystore.Moved:
 		return []Cause{{Policy: c.Policy, Path: "position", Kind: string(c.Kind)}}
+	case policystore.Added, policystore.Changed:
 	}
 	trace := traceOf(out, c.Policy)
 	if trace == nil || trace.State == event.NotReached {
@@ -239,10 +240,9 @@ func worth(c *policy.Condition, path string, truth func(string) event.Truth) eve
 	}
 	trues, falses := 0, 0
 	for i := range parts {
-		switch worth(parts[i], paths[i], truth) {
-		case event.True:
+		if v := worth(parts[i], paths[i], truth); v == event.True {
 			trues++
-		case event.False:
+		} else if v == event.False {
 			falses++
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"testing"
@@ -96,10 +97,7 @@ func shop(t *testing.T) (*house, diary, map[string]string) {
 func TestChangesAreCountedByCondition(t *testing.T) {
 	h, log, documents := shop(t)
 	with := func(name, document string, order ...string) *policy.Set {
-		changed := map[string]string{}
-		for k, v := range documents {
-			changed[k] = v
-		}
+		changed := maps.Clone(documents)
 		changed[name] = document
 		return h.draft(changed, order...)
 	}

@@ -79,7 +79,7 @@ func (t *tally) reward(d, out *event.Decision, reward float64) {
 		}
 		key := c.Key()
 		// Under one key two answers can differ, in their messages for instance.
-		differs := key == out.Chosen && key == d.Chosen && !same
+		differs := key == d.Chosen && d.Chosen == out.Chosen && !same
 		if key == d.Chosen && !differs {
 			target += c.Probability
 		}
