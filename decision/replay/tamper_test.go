@@ -12,6 +12,7 @@ import (
 
 	"github.com/usherhq/usher/decision"
 	"github.com/usherhq/usher/decision/control"
+	"github.com/usherhq/usher/decision/policystore"
 	"github.com/usherhq/usher/decision/replay"
 	"github.com/usherhq/usher/pipeline/event"
 )
@@ -191,5 +192,41 @@ func TestSettingsOfTheMomentMayBeEither(t *testing.T) {
 	h.mode(control.Mode{Kind: decision.ModeOff})
 	if got := h.verify(d); got.Verdict != replay.Same {
 		t.Errorf("a change of an hour later counts: %+v", got)
+	}
+}
+
+// What an account answers by default is of its time, too: as a policy, and as the
+// effect that older accounts have.
+func TestDefaultsAreToldAgain(t *testing.T) {
+	h := build(t)
+	const effect = `{"fixed": {"actions": [{"target": "%s"}]}}`
+	set := func(target string) {
+		a, err := h.control.GetAccount("acme")
+		must(t, err)
+		a.DefaultEffect = fmt.Appendf(nil, effect, target)
+		_, err = h.control.UpdateAccount(t.Context(), a, control.Author{Name: "test"})
+		must(t, err)
+		h.now = h.now.Add(time.Minute)
+	}
+	var log []*event.Decision
+	ask := func(want string) {
+		d := h.decide(decision.Request{RequestID: fmt.Sprint("r", len(log)), Candidates: candidates("billing")})
+		if d.Chosen != want || d.DecidedBy != event.DecidedByDefault {
+			t.Fatalf("%s by %s, want %s", d.Chosen, d.DecidedBy, want)
+		}
+		log = append(log, d)
+	}
+	set("front")
+	ask("front")
+	set("back")
+	ask("back")
+	h.put("default", fmt.Sprintf(`{"effect": `+effect+`}`, "desk"))
+	ask("desk")
+	must(t, h.policies.Delete(t.Context(), "acme", "default", policystore.Change{Author: "test"}))
+	h.now = h.now.Add(time.Minute)
+	for i, d := range log {
+		if got := h.verify(d); got.Verdict != replay.Same {
+			t.Errorf("%d: %s %q", i, got.Verdict, got.Findings)
+		}
 	}
 }
