@@ -68,20 +68,41 @@ func inThisOrder(list []*policy.Policy) []*policy.Policy {
 	return out
 }
 
-// check refuses a policy with an error. What policies do to each other is a
-// warning, so it is checked by itself: that costs nothing in a long list.
-func (s *Store) check(account string, p *policy.Policy) error {
+// check refuses a policy with an error that before, nil for a new one, did not
+// have. What policies do to each other is a warning, so it is checked by itself:
+// that costs nothing in a long list.
+func (s *Store) check(account string, before, p *policy.Policy) error {
 	// What the language itself refuses is told in its own words.
 	if _, err := canonical(p); err != nil {
 		return err
 	}
 	var check fault.Check
-	for _, problem := range policy.Check([]*policy.Policy{p}, s.environment(account)) {
-		if problem.Severity == policy.Error {
-			check.Add(problem.Path, "%s", problem.Description)
-		}
+	for _, problem := range newErrors(before, p, s.environment(account)) {
+		check.Add(problem.Path, "%s", problem.Description)
 	}
 	return check.Err("policy is not valid")
+}
+
+// newErrors are those that a policy has and what stood in its place did not: the
+// catalogue may have changed under a policy since, and who changes its name must
+// not have to repair that first. What cannot be read is an error in any case.
+func newErrors(before, p *policy.Policy, env *policy.Environment) []policy.Problem {
+	found := errorsIn(p, env)
+	if len(found) == 0 || before == nil || p.Fault != nil {
+		return found
+	}
+	old := errorsIn(before, env)
+	return slices.DeleteFunc(found, func(is policy.Problem) bool {
+		return slices.ContainsFunc(old, func(was policy.Problem) bool {
+			return is.Code == was.Code && is.Path == was.Path || is.Description == was.Description
+		})
+	})
+}
+
+func errorsIn(p *policy.Policy, env *policy.Environment) []policy.Problem {
+	return slices.DeleteFunc(policy.Check([]*policy.Policy{p}, env), func(problem policy.Problem) bool {
+		return problem.Severity != policy.Error
+	})
 }
 
 // checkChanged refuses a list in which a policy that would be written has an
@@ -91,13 +112,14 @@ func (s *Store) checkChanged(account string, live, target []entry) error {
 	var check fault.Check
 	for i := range target {
 		e := &target[i]
-		if before := was[e.Name]; before != nil && alike(before, e) {
-			continue
-		}
-		for _, problem := range policy.Check([]*policy.Policy{e.Policy}, env) {
-			if problem.Severity != policy.Error {
+		var before *policy.Policy
+		if stood := was[e.Name]; stood != nil {
+			if alike(stood, e) {
 				continue
 			}
+			before = stood.Policy
+		}
+		for _, problem := range newErrors(before, e.Policy, env) {
 			path := fmt.Sprintf("policies[%d]", i)
 			if problem.Path != "" {
 				path += "." + problem.Path

@@ -44,7 +44,7 @@ func (s *Store) Create(ctx context.Context, account string, p *policy.Policy, c 
 	if own.Name == policy.DefaultName {
 		own.Rank = 0
 	}
-	if err := s.check(account, &own); err != nil {
+	if err := s.check(account, nil, &own); err != nil {
 		return nil, err
 	}
 	if own.Name != policy.DefaultName {
@@ -91,9 +91,11 @@ func (s *Store) DefaultEffect(account string, effect json.RawMessage) ([]event.C
 	list, _ := s.List(account)
 	part := event.ConfigPart{Kind: configlog.KindPolicy, Name: policy.DefaultName}
 	next := &policy.Policy{Name: policy.DefaultName}
+	var before *policy.Policy
 	at := find(list, policy.DefaultName)
 	if at >= 0 {
-		own := *list[at]
+		before = list[at]
+		own := *before
 		next, part.Base = &own, own.Revision
 	}
 	if effect == nil {
@@ -108,7 +110,7 @@ func (s *Store) DefaultEffect(account string, effect json.RawMessage) ([]event.C
 		return nil, err
 	}
 	next.Enabled, next.Fault, next.Effect = true, nil, read.Rule(0).Policy().Effect
-	if err := s.check(account, next); err != nil {
+	if err := s.check(account, before, next); err != nil {
 		return nil, err
 	}
 	part.Value, err = canonical(next)
@@ -116,8 +118,9 @@ func (s *Store) DefaultEffect(account string, effect json.RawMessage) ([]event.C
 }
 
 // Update reads the policy, lets edit change a copy of it, and writes that.
-// Name and place cannot be edited. Errors: NotFound, Conflict, Invalid with
-// every fault, what edit returns, and those of the log.
+// Name and place cannot be edited. Errors: NotFound, Conflict, Invalid with every
+// fault that the policy did not have before, what edit returns, and those of the
+// log.
 func (s *Store) Update(ctx context.Context, account, name string, c Change, edit func(*policy.Policy) error) (*policy.Policy, error) {
 	current, _, err := s.Get(account, name)
 	if err != nil {
@@ -129,7 +132,7 @@ func (s *Store) Update(ctx context.Context, account, name string, c Change, edit
 		return nil, err
 	}
 	own.Name, own.Rank = current.Name, current.Rank
-	if err := s.check(account, &own); err != nil {
+	if err := s.check(account, current, &own); err != nil {
 		return nil, err
 	}
 	return s.write(ctx, account, &own, c.base(current), c)
