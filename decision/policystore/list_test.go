@@ -1,6 +1,7 @@
 package policystore_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -253,6 +254,51 @@ func folded(t *testing.T, log configlog.Log) *configlog.State {
 	t.Cleanup(func() { <-done })
 	<-store.Ready()
 	return store.State()
+}
+
+// overtaken is a log on which another writer is always faster than the answer.
+type overtaken struct {
+	*configlog.Store
+	then func()
+}
+
+func (o *overtaken) Write(ctx context.Context, c event.ConfigChange) (configlog.Resource, error) {
+	r, err := o.Store.Write(ctx, c)
+	if then := o.then; then != nil && err == nil {
+		o.then = nil
+		then()
+	}
+	return r, err
+}
+
+// TestAnOutcomeNamesItsOwnRevision, also when the list has changed again since.
+func TestAnOutcomeNamesItsOwnRevision(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	folded := configlog.New(&configlog.Memory{})
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = folded.Run(ctx) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	<-folded.Ready()
+	log := &overtaken{Store: folded}
+	mine, other := policystore.New(log), policystore.New(folded)
+	log.then = func() { create(t, other, "theirs") }
+	d := draft(t, mine, "d", "a")
+	log.then = func() { create(t, other, "later") }
+	out, err := mine.PublishDraft(t.Context(), "acme", d.ID, policystore.Publish{Rebase: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, err := mine.Revision("acme", out.Revision)
+	if err != nil || len(told.Changes) != 1 || told.Changes[0].Policy != "a" {
+		t.Errorf("revision %d is %+v, %v", out.Revision, told, err)
+	}
+	if len(out.Policies) != 2 || find(out.Policies, "later") {
+		t.Errorf("the list after it has %d policies", len(out.Policies))
+	}
+}
+
+func find(list []*policy.Policy, name string) bool {
+	return slices.ContainsFunc(list, func(p *policy.Policy) bool { return p.Name == name })
 }
 
 // environment is a catalogue that a test sets.

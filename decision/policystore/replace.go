@@ -27,8 +27,8 @@ type Outcome struct {
 	Revision int64
 	// Changes are what it did, empty when the list was so already.
 	Changes []Difference
-	// Policies are the list after it, in order.
-	Policies []*policy.Policy
+	// Policies are the list after it, in order, and Before that before it.
+	Policies, Before []*policy.Policy
 }
 
 // maxTries bounds how often a change without a guard is made anew because another
@@ -81,15 +81,29 @@ func (s *Store) put(ctx context.Context, account string, live, target []entry, c
 		}
 		parts = append(parts, without...)
 	}
-	out := Outcome{Revision: c.Seen, Changes: changes, Policies: policiesIn(target)}
+	out := Outcome{Revision: c.Seen, Changes: changes, Policies: policiesIn(target), Before: policiesIn(live)}
+	listed := len(parts) > 0
 	if parts = append(parts, also...); len(parts) == 0 || c.ValidateOnly {
 		return out, nil
 	}
-	if _, err := s.commit(ctx, account, parts, c); err != nil {
+	r, err := s.commit(ctx, account, parts, c)
+	if err != nil {
 		return Outcome{}, err
 	}
-	out.Policies, out.Revision = s.List(account)
-	return out, nil
+	if listed {
+		out.Revision = r.Revision
+	}
+	out.Policies, err = s.after(account, out.Revision)
+	return out, err
+}
+
+// after is the list as a change left it, whatever others did to it since.
+func (s *Store) after(account string, revision int64) ([]*policy.Policy, error) {
+	if list, now := s.List(account); now == revision {
+		return list, nil
+	}
+	then, err := s.entriesAt(account, revision)
+	return policiesIn(then), err
 }
 
 // commit writes the parts if the list is still at c.Seen.
