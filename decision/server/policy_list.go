@@ -13,7 +13,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/usherhq/usher/decision/policy"
-	"github.com/usherhq/usher/decision/policy/foreign"
 	"github.com/usherhq/usher/decision/policystore"
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
 )
@@ -80,100 +79,6 @@ func (s *policyService) draft(account, name string) (*policystore.Draft, error) 
 		name = id
 	}
 	return s.deps.Policies.Draft(account, name)
-}
-
-// ImportPolicies reads policies into the list or into a draft.
-func (s *policyService) ImportPolicies(ctx context.Context, r *usherv1.ImportPoliciesRequest) (*usherv1.ImportPoliciesResponse, error) {
-	account, err := s.parent(r)
-	if err != nil {
-		return nil, err
-	}
-	c, err := listChange(ctx, r.GetEtag(), r.GetReason())
-	if err != nil {
-		return nil, err
-	}
-	c.ValidateOnly = r.GetValidateOnly()
-	document, err := documentText(r.GetDocument())
-	if err != nil {
-		return nil, err
-	}
-	read, err := foreign.Read(r.GetFormat(), document)
-	if err != nil {
-		return nil, err
-	}
-	if !c.ValidateOnly {
-		if err := errorOf(read.Problems, "document"); err != nil {
-			return nil, err
-		}
-	}
-	in := policystore.Import{
-		Policies: read.Policies, Silent: read.Silent, Enable: r.GetEnable(), Replace: r.GetReplace(),
-		KeepDefault: read.Format != foreign.FormatUsher,
-	}
-	if r.GetDraft() != "" && !c.ValidateOnly {
-		return s.importDraft(ctx, account, r, in, read.Problems)
-	}
-	return s.importLive(ctx, account, in, c, read.Problems)
-}
-
-// documentText is the JSON of a document; one that comes as a string is the text.
-func documentText(v *structpb.Value) ([]byte, error) {
-	switch kind := v.GetKind().(type) {
-	case nil, *structpb.Value_NullValue:
-		return nil, invalid("document", "is missing")
-	case *structpb.Value_StringValue:
-		return []byte(kind.StringValue), nil
-	default:
-		text, err := v.MarshalJSON()
-		if err != nil {
-			return nil, invalid("document", "holds a number that is not finite")
-		}
-		return text, nil
-	}
-}
-
-func (s *policyService) importLive(
-	ctx context.Context, account string, in policystore.Import, c policystore.ListChange, problems []policy.Problem,
-) (*usherv1.ImportPoliciesResponse, error) {
-	out, err := s.deps.Policies.Import(ctx, account, in, c)
-	if err != nil {
-		return nil, err
-	}
-	resp := &usherv1.ImportPoliciesResponse{Revision: out.Revision}
-	brought := map[string]bool{}
-	for _, p := range in.Policies {
-		brought[p.Name] = true
-	}
-	for i, p := range out.Policies {
-		if brought[p.Name] {
-			resp.Policies = append(resp.Policies, s.policyOf(account, p, i))
-		}
-	}
-	for _, p := range s.deps.Policies.CheckList(account, out.Policies) {
-		if brought[p.Policy] {
-			problems = append(problems, p)
-		}
-	}
-	resp.Problems = problemsTo(errorsFirst(problems))
-	return resp, nil
-}
-
-func (s *policyService) importDraft(
-	ctx context.Context, account string, r *usherv1.ImportPoliciesRequest, in policystore.Import, problems []policy.Problem,
-) (*usherv1.ImportPoliciesResponse, error) {
-	id, err := newName(account, "policyDrafts", "", r.GetDraft())
-	if err != nil {
-		return nil, err
-	}
-	d, err := s.deps.Policies.ImportDraft(ctx, account, &policystore.Draft{ID: id, Description: r.GetReason()}, in, change(ctx, 0, r.GetReason()))
-	if err != nil {
-		return nil, err
-	}
-	message := draftTo(account, d, true)
-	problems = append(problems, s.deps.Policies.CheckList(account, d.Policies())...)
-	return &usherv1.ImportPoliciesResponse{
-		Policies: message.GetPolicies(), Problems: problemsTo(errorsFirst(problems)), Revision: d.Base, Draft: message.GetName(),
-	}, nil
 }
 
 // ExportPolicies answers the canonical document of a list.

@@ -366,9 +366,14 @@ func TestImportOfOtherSystems(t *testing.T) {
 	f.rest(t, "POST", account+"/policies", `{"name":"default","effect":{"rank":{}}}`, 200)
 	const live = `[{"name":"VIP","conditions":[{"type":"EQUALS","property":"tier","value":"gold"}],"actions":[{"type":"TRANSFER_TO_SKILL","payload":{"skillId":"7"}}]},
 		{"name":"a","conditions":[{"type":"EQUALS","property":"tier","value":"none"}],"actions":[{"type":"CLOSE"}]}]`
+	f.rest(t, "PATCH", account+"/policies/a", `{"display_name":"Policy a"}`, 200)
 	got := f.rest(t, "POST", account+"/policies:import", `{"format":"liveperson","document":`+live+`}`, 200)
 	if names(got, "policies") != "a vip" || f.order(t) != "a vip default" {
 		t.Errorf("imported %s, list %s", names(got, "policies"), f.order(t))
+	}
+	holds(t, `"code":"REPLACED"`, `"policy":"a"`, `called \"Policy a\"`)(got["problems"])
+	if text := fmt.Sprint(got["problems"]); strings.Count(text, "REPLACED") != 1 {
+		t.Errorf("only a was there before: %s", text)
 	}
 	// What says nothing is disabled when new, and as it was when known.
 	for id, want := range map[string]bool{"vip": false, "a": true} {
@@ -381,8 +386,20 @@ func TestImportOfOtherSystems(t *testing.T) {
 		t.Errorf("list %s", f.order(t))
 	}
 	d := f.rest(t, "POST", account+"/policies:import", `{"draft":"from-lp","reason":"move","document":`+live+`}`, 200)
-	if d["draft"] != "accounts/default/policyDrafts/from-lp" || names(d, "policies") != "night vip a default" || f.order(t) != "night default" {
+	if d["draft"] != "accounts/default/policyDrafts/from-lp" || names(d, "policies") != "vip a" || f.order(t) != "night default" {
 		t.Errorf("draft %v", d)
+	}
+	for name, document := range map[string]string{
+		"gold":    `{"task_routing":{"filters":[{"filter_friendly_name":"gold","expression":"1==1","targets":[{"queue":"q"}]}],"default_filter":{"queue":"z"}}}`,
+		"english": `{"Name":"english","Steps":[{"Expression":{"AttributeCondition":{"Name":"Language","Value":"English","ProficiencyLevel":4,"ComparisonOperator":"NumberGreaterOrEqualTo"}}}]}`,
+	} {
+		f.rest(t, "POST", account+"/policies:import", `{"document":`+document+`}`, 200)
+		if p := f.rest(t, "GET", account+"/policies/"+name, "", 200); p["enabled"] != false {
+			t.Errorf("%s came in enabled: %v", name, p)
+		}
+	}
+	if p := f.rest(t, "GET", account+"/policies/default", "", 200); p["enabled"] != true {
+		t.Errorf("the default policy %v", p)
 	}
 	f.restAs(t, f.admin, "POST", account+"/policies:import", `{"document":`+live+`}`, 409, "If-Match", `"1"`)
 	for body, want := range map[string]string{

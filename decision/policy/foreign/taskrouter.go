@@ -72,7 +72,7 @@ func (r *reader) filter(v any, path, fallback string) {
 	before := r.errors
 	o := asObject(v, path, &r.sink)
 	title, _ := o.text("filter_friendly_name", "friendly_name")
-	d := doc{"name": r.claim(title, "", path, false), "enabled": true}
+	d := doc{"name": r.claim(title, "", path, false)}
 	if title != "" && title != d["name"] {
 		d["display_name"] = title
 	}
