@@ -47,12 +47,12 @@ func (t *turn) encode() {
 	s, d := t.scratch, t.d
 	s.options = s.options[:0]
 	for i := range d.Candidates {
-		s.options = append(s.options, model.Option{Key: d.Candidates[i].Key(), Attributes: d.Candidates[i].Attributes})
+		s.options = append(s.options, model.Option{Key: t.keyShown(d.Candidates[i].Key()), Attributes: d.Candidates[i].Attributes})
 	}
 	t.context = s.encoder.Context(&model.Facts{
-		Channel: d.Channel, Intent: d.Intent, Attributes: d.Attributes, Baseline: d.Baseline,
+		Channel: d.Channel, Intent: d.Intent, Attributes: d.Attributes, Baseline: t.keyShown(d.Baseline),
 	})
-	t.arms = s.encoder.Arms(s.options, d.Baseline)
+	t.arms = s.encoder.Arms(s.options, t.keyShown(d.Baseline))
 }
 
 func (t *turn) factor(i int) float64 {

@@ -37,7 +37,7 @@ func (t *turn) offersBy(r *policy.Rule, in *policy.Input) (ok bool) {
 
 // fix takes the policy's actions but the banned ones; false when none is left.
 func (t *turn) fix(r *policy.Rule, in *policy.Input) bool {
-	kept := t.kept(r.Fixed(in))
+	kept := t.kept(t.rendered(in, r.Fixed))
 	if len(kept) == 0 {
 		return false
 	}
@@ -60,7 +60,7 @@ func (t *turn) kept(actions []event.Action) []event.Action {
 // action can be answered, in proportion to their weights; false when there is none.
 // An arm that falls out moves only the conversations that were on it.
 func (t *turn) split(r *policy.Rule, in *policy.Input) bool {
-	arms, places := r.Arms(in), []int(nil)
+	arms, places := t.renderedArms(r, in), []int(nil)
 	heaviest := 0.0
 	for i := range arms {
 		places = append(places, -1)
@@ -142,7 +142,12 @@ func (t *turn) seated(a event.Action) event.Action {
 		return a
 	}
 	t.rerouted = append(t.rerouted, skill)
-	return event.Action{Type: transferToSkill, Target: skill}
+	in := event.Action{Type: transferToSkill, Target: skill}
+	if record := t.asShown(a); len(t.shown) > 0 {
+		hidden, _ := record.Payload[payloadFallback].(string)
+		t.show(in, event.Action{Type: transferToSkill, Target: hidden})
+	}
+	return in
 }
 
 func (t *turn) away(agent, skill string) bool {
@@ -172,7 +177,7 @@ func (t *turn) selectFrom(r *policy.Rule, in *policy.Input) bool {
 		left = left || take && c.Eligible
 	}
 	// The policy's own candidates come last and pass the same bans.
-	for _, a := range r.Extra(in) {
+	for _, a := range t.rendered(in, r.Extra) {
 		a = t.seated(withType(a))
 		if !t.usable(a) {
 			continue

@@ -81,29 +81,39 @@ func (s *inputSlot) of(set *policy.Set) *policy.Input {
 	return s.in
 }
 
-// Decide answers one request. The result is complete, valid and the caller's to
+// Decide answers one request with the record of it. The result is complete, valid and the caller's to
 // keep; its lists share what the request brought, so neither may be changed.
 // Errors: Invalid with every fault of the request, NotFound for an unknown
 // account or policy, the context's own when it has ended. It waits for nothing but
 // attributes that policies need and the request does not bring, and for those no
 // longer than Config.Budget.
 func (e *Engine) Decide(ctx context.Context, r *Request) (*event.Decision, error) {
+	_, record, err := e.Answer(ctx, r)
+	return record, err
+}
+
+// Answer decides like Decide and returns the decision twice: as the caller may have
+// it, with personal values in the texts and targets that policies fill with them,
+// and as it may be recorded or shown to others. They are one and the same when
+// nothing is hidden, and share their lists otherwise; the answer's Attributes and
+// Policies are those of the record.
+func (e *Engine) Answer(ctx context.Context, r *Request) (answer, record *event.Decision, err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("decide: %w", err)
+		return nil, nil, fmt.Errorf("decide: %w", err)
 	}
 	start := e.deps.Now()
 	account, ok := e.deps.Control.Account(r.Account)
 	if !ok {
-		return nil, fault.New(fault.NotFound, "ACCOUNT_NOT_FOUND", "account %q does not exist", r.Account)
+		return nil, nil, fault.New(fault.NotFound, "ACCOUNT_NOT_FOUND", "account %q does not exist", r.Account)
 	}
 	if err := r.Validate(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s, _ := e.pool.Get().(*scratch)
 	defer e.pool.Put(s)
 	t := turn{engine: e, request: r, account: account, scratch: s, now: start}
 	if err := t.begin(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	t.resolve(ctx)
 	t.policies()
@@ -114,7 +124,8 @@ func (e *Engine) Decide(ctx context.Context, r *Request) (*event.Decision, error
 	if !r.DryRun {
 		e.deps.Metrics.count(t.d)
 	}
-	return t.d, nil
+	answer, record = t.part()
+	return answer, record, nil
 }
 
 // Salts keep draws and splits independent of each other although all come from

@@ -22,7 +22,6 @@ func (t *turn) record() {
 		d.NoMatchReason = t.noMatch()
 	}
 	t.trace(decided)
-	t.redactTraces()
 }
 
 // trace writes down what the policies said: of a long list only those that

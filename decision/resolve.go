@@ -130,19 +130,8 @@ func (t *turn) brings(name string) bool {
 	return has(t.request.Attributes, name)
 }
 
-// has finds an attribute by its whole name, else by the longest beginning that is
-// an object with the rest in it, as policies do.
-func has(attributes map[string]any, name string) bool {
-	if v, ok := attributes[name]; ok && v != nil {
-		return true
-	}
-	for end := strings.LastIndexByte(name, '.'); end > 0; end = strings.LastIndexByte(name[:end], '.') {
-		if inner, ok := attributes[name[:end]].(map[string]any); ok && has(inner, name[end+1:]) {
-			return true
-		}
-	}
-	return false
-}
+// has reports whether policies find the attribute there.
+func has(attributes map[string]any, name string) bool { return policy.Lookup(attributes, name) != nil }
 
 // asUsed makes the attributes of the record: what the request brought and what was
 // found for the policies, without what the account keeps out. A replay of the
@@ -166,10 +155,10 @@ func (t *turn) asUsed() {
 			}
 		}
 	}
-	for name, v := range t.found.Values {
+	for _, name := range slices.Sorted(maps.Keys(t.found.Values)) {
 		if len(used) < maxRecorded {
 			change()
-			used[name] = v
+			used[name] = t.found.Values[name]
 		}
 	}
 	if t.request.UserMessage != "" && slices.Contains(t.scratch.input.wanted, messageName) {
@@ -177,7 +166,7 @@ func (t *turn) asUsed() {
 		used[messageName] = t.request.UserMessage
 	}
 	t.d.Sources, t.d.Attributes = t.found.Sources, used
-	if len(t.rules.Personal) > 0 || len(t.found.Redact) > 0 {
+	if t.guards() {
 		t.redact()
 	}
 }

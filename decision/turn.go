@@ -27,8 +27,8 @@ type turn struct {
 	only  *policy.Rule // the one policy that is asked; nil for all
 	rules AttributeRules
 	found Found
-	// personal holds the values that the record must not show.
-	personal []any
+	// shown are the actions that the record must not show as they are.
+	shown []shown
 
 	rule      *policy.Rule // the terminal policy that decides; nil for the plain default
 	effect    *policy.Rule // what of it answers: itself, or one of its steps
@@ -193,8 +193,12 @@ func (t *turn) skill(name string) (event.Skill, bool) {
 // policies walks the account's policies and, when none of them decides, the
 // account's default effect. Without either the caller's candidates are ranked.
 func (t *turn) policies() {
+	if t.guards() {
+		t.facts.Personal = t.isPersonal
+	}
 	t.in.Load(&t.facts)
 	t.asUsed()
+	defer t.redactCandidates()
 	if t.walk(t.set, t.in) {
 		return
 	}

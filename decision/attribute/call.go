@@ -8,6 +8,7 @@ import (
 
 	"github.com/usherhq/usher/decision"
 	"github.com/usherhq/usher/decision/function"
+	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/pipeline/event"
 )
 
@@ -78,6 +79,11 @@ func (s *search) callAll(ctx context.Context, list []asked) {
 // took takes what a function answered.
 func (s *search) took(one *asked, res *function.Result) {
 	out := s.out()
+	if s.guarded(one) {
+		// What a function says of its failure may repeat what it was asked.
+		res.Call.Detail = ""
+		s.derived[one.name] = true
+	}
 	out.Calls = append(out.Calls, res.Call)
 	if failed(&res.Call) && !res.Call.Fallback {
 		s.fail(one.name, "function "+res.Call.Function+": "+cmp.Or(res.Call.Detail, strings.ToLower(string(res.Call.Result))))
@@ -96,6 +102,24 @@ func (s *search) took(one *asked, res *function.Result) {
 			out.Ages[one.name] = res.Call.Age
 		}
 	}
+}
+
+// guarded reports whether the attribute, an argument of its function, or what that
+// argument was made of is personal.
+func (s *search) guarded(one *asked) bool {
+	if s.isPersonal(one.name) {
+		return true
+	}
+	return slices.ContainsFunc(one.of.Needs(), func(need string) bool {
+		return s.isPersonal(need) || slices.ContainsFunc(s.asked, func(other asked) bool {
+			return s.derived[other.name] && (other.name == need || strings.HasPrefix(need, other.of.Name+"."))
+		})
+	})
+}
+
+func (s *search) isPersonal(name string) bool {
+	return decision.NamesPersonal(s.r.personalOf(s.q.Account), name) ||
+		s.answer != nil && decision.NamesPersonal(s.answer.Redact, name)
 }
 
 func failed(c *event.Call) bool { return c.Result != event.CallOK && c.Result != event.CallCached }
@@ -139,21 +163,6 @@ func requestValue(r *decision.Request, name string) (any, bool) {
 	if text != "" {
 		return text, true
 	}
-	return inside(r.Attributes, name)
-}
-
-// inside finds an attribute by its whole name, else inside of the longest beginning
-// that is an object.
-func inside(attributes map[string]any, name string) (any, bool) {
-	if v, ok := attributes[name]; ok && v != nil {
-		return v, true
-	}
-	for end := strings.LastIndexByte(name, '.'); end > 0; end = strings.LastIndexByte(name[:end], '.') {
-		if inner, ok := attributes[name[:end]].(map[string]any); ok {
-			if v, there := inside(inner, name[end+1:]); there {
-				return v, true
-			}
-		}
-	}
-	return nil, false
+	v := policy.Lookup(r.Attributes, name)
+	return v, v != nil
 }

@@ -1,7 +1,6 @@
 package attribute
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/usherhq/usher/decision/catalog"
@@ -33,10 +32,10 @@ func (s *search) plan(name string) {
 	if s.hidden(name) {
 		return
 	}
-	if slices.Contains(s.planned, name) {
+	if _, there := s.planned[name]; there {
 		return
 	}
-	s.planned = append(s.planned, name)
+	s.planned[name] = false
 	a, rest, ok := s.declared(name)
 	switch {
 	case ok && a.Source == catalog.SourceStatic:

@@ -105,7 +105,7 @@ func (r *Resolver) personalOf(account string) []string {
 
 // Attributes implements decision.AttributeSource.
 func (r *Resolver) Attributes(ctx context.Context, q *decision.AttributeQuery) decision.Found {
-	s := search{r: r, q: q}
+	s := search{r: r, q: q, planned: make(map[string]bool, len(q.Names)), derived: map[string]bool{}}
 	for _, name := range q.Names {
 		s.plan(name)
 	}
@@ -118,9 +118,10 @@ func (r *Resolver) Attributes(ctx context.Context, q *decision.AttributeQuery) d
 type search struct {
 	r       *Resolver
 	q       *decision.AttributeQuery
-	saved   []saved  // to be found in the context
-	asked   []asked  // to be asked of functions
-	planned []string // everything that was looked at, without double
+	saved   []saved         // to be found in the context
+	asked   []asked         // to be asked of functions
+	planned map[string]bool // everything that was looked at; true for what was asked for
+	derived map[string]bool // values of functions that were asked with personal arguments
 	answer  *decision.Found
 }
 
@@ -148,8 +149,11 @@ func (s *search) found() decision.Found {
 		return decision.Found{}
 	}
 	// What only arguments were made of stays out of the record.
+	for _, name := range s.q.Names {
+		s.planned[name] = true
+	}
 	for name := range s.answer.Values {
-		if !slices.Contains(s.q.Names, name) {
+		if !s.planned[name] {
 			delete(s.answer.Values, name)
 			delete(s.answer.Sources, name)
 		}
@@ -163,6 +167,9 @@ func (s *search) put(name string, value any, source string) {
 	}
 	out := s.out()
 	out.Values[name], out.Sources[name] = value, source
+	if a, _, ok := s.declared(name); ok && a.PII {
+		out.Redact = append(out.Redact, name)
+	}
 }
 
 func (s *search) fail(name, cause string) { s.out().Failed[name] = cause }

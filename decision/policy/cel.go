@@ -133,7 +133,11 @@ func (l *celLeaf) explain(in *Input, out *celResult, err error) {
 		}
 		if _, names, ok := strings.Cut(out.cause, "no such attribute(s): "); ok {
 			out.cause = "missing: " + names
+			return
 		}
+	}
+	if l.personal(in) {
+		out.cause = causePersonal
 	}
 }
 

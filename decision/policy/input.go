@@ -31,6 +31,9 @@ type Facts struct {
 	Waited time.Duration
 	// Now is the decision's time.
 	Now time.Time
+	// Personal reports whether the values of an attribute must stay out of traces and
+	// of what records show of actions; nil when there are none.
+	Personal func(attribute string) bool
 }
 
 // Input holds the facts of one decision in the slots of one [Set]. It is
@@ -45,6 +48,8 @@ type Input struct {
 	cels    []celResult
 	origins []origin
 	clock   any // Now as traces show it; nil until one asks
+	// redacting fills templates for records, see Redacting.
+	redacting bool
 }
 
 // NewInput returns an input for the set.

@@ -13,8 +13,7 @@ type source struct {
 	name        string // as policies write it
 	key         string // what to look for: name without candidate.
 	field       field
-	plain       bool // the request's attribute and nothing else, unless it is missing
-	cuts        []cut
+	plain       bool    // the request's attribute and nothing else, unless it is missing
 	alias       *source // the other name of a request field
 	skill       string  // of skill.<skill>.<metric>
 	metric      string
@@ -136,7 +135,7 @@ func sourceOf(name string) source {
 }
 
 func plainSource(name string) source {
-	src := source{name: name, key: name, cuts: cutsOf(name)}
+	src := source{name: name, key: name}
 	switch {
 	case strings.HasPrefix(name, sdePrefix):
 		src.family = familySDE
@@ -163,7 +162,7 @@ func cutsOf(name string) (cuts []cut) {
 }
 
 func candidateSource(name, rest string) source {
-	src := source{name: name, key: rest, ofCandidate: true, cuts: cutsOf(rest)}
+	src := source{name: name, key: rest, ofCandidate: true}
 	switch metric, live := strings.CutPrefix(rest, livePrefix); {
 	case rest == "key":
 		src.field = fieldKey
@@ -287,31 +286,7 @@ func requestField(f *Facts, which field) string {
 	}
 }
 
-// find looks an attribute up by its whole name, else by walking into an object
-// whose name it begins with.
-func (s *source) find(attributes map[string]any) any {
-	if v, ok := attributes[s.key]; ok {
-		return v
-	}
-	for i := range s.cuts {
-		v, ok := attributes[s.cuts[i].prefix]
-		if !ok {
-			continue
-		}
-		for _, part := range s.cuts[i].path {
-			inner, isObject := v.(map[string]any)
-			if !isObject {
-				v = nil
-				break
-			}
-			v = inner[part]
-		}
-		if v != nil {
-			return v
-		}
-	}
-	return nil
-}
+func (s *source) find(attributes map[string]any) any { return Lookup(attributes, s.key) }
 
 // clockPart reads the clock in UTC: what a policy means must not depend on where
 // the program runs. The time window has zones.

@@ -42,6 +42,9 @@ func (t template) constant() bool { return len(t) == 1 && t[0].attribute == "" }
 // its type, anything else is text.
 func (t template) value(in *Input) any {
 	if len(t) == 1 && t[0].attribute != "" {
+		if in.redacting && in.personal(t[0].slot) {
+			return Redacted
+		}
 		return in.values[t[0].slot].boxed()
 	}
 	return t.text(in)
@@ -55,6 +58,10 @@ func (t template) text(in *Input) string {
 	for i := range t {
 		if t[i].attribute == "" {
 			b.WriteString(t[i].text)
+			continue
+		}
+		if in.redacting && in.personal(t[i].slot) {
+			b.WriteString(Redacted)
 			continue
 		}
 		in.values[t[i].slot].spell(&b)

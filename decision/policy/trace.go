@@ -126,6 +126,7 @@ func (l *leaf) trace(in *Input, t *event.ConditionTrace) {
 	if l.other >= 0 {
 		t.Expected = in.values[l.other].boxed()
 	}
+	l.redact(in, t)
 }
 
 // clockText is the decision's time as conditions on the clock show it.

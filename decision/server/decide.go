@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -36,7 +37,7 @@ func (s *decisionService) NextActions(ctx context.Context, r *usherv1.NextAction
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.Answer(ctx, q, func() ([]byte, error) { return said(r) })
+	d, record, err := s.answer(ctx, q, func() ([]byte, error) { return said(r) })
 	if isTooLarge(err) {
 		return nil, tooLarge(r, err)
 	}
@@ -46,7 +47,7 @@ func (s *decisionService) NextActions(ctx context.Context, r *usherv1.NextAction
 	resp := responseOf(d)
 	s.namePolicy(resp, d, q)
 	if r.GetExplain() {
-		resp.Explanation = event.DecisionToProto(d)
+		resp.Explanation = event.DecisionToProto(record)
 	}
 	return resp, nil
 }
@@ -54,25 +55,33 @@ func (s *decisionService) NextActions(ctx context.Context, r *usherv1.NextAction
 // Answer decides, records what is no dry run and carries out what it says of context, for whichever contract the
 // question came by. said returns the question as its caller put it, without what
 // asks for no other answer: retries under one request id are told by it. A record
-// too large to be kept is a fault with the reason decisionlog.TooLarge.
+// too large to be kept is a fault with the reason decisionlog.TooLarge. What returns
+// is for the caller: personal values that the record hides are in its actions.
 func (s *Server) Answer(ctx context.Context, q *decision.Request, said func() ([]byte, error)) (*event.Decision, error) {
-	d, err := s.deps.Engine.Decide(ctx, q)
+	d, _, err := s.answer(ctx, q, said)
+	return d, err
+}
+
+// answer also returns the record, without what is personal.
+func (s *Server) answer(ctx context.Context, q *decision.Request, said func() ([]byte, error)) (d, record *event.Decision, err error) {
+	d, record, err = s.deps.Engine.Answer(ctx, q)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if q.RequestID != "" {
 		if body, err := said(); err == nil {
 			d.ID = retryID(body, d)
+			record.ID = d.ID
 		}
 	}
 	if q.DryRun {
-		return d, nil
+		return d, record, nil
 	}
-	if err := s.record(d); err != nil {
-		return nil, err
+	if err := s.record(record); err != nil {
+		return nil, nil, err
 	}
 	s.applyContext(ctx, d.Account, d)
-	return d, nil
+	return d, record, nil
 }
 
 // requestOf is the engine's view of a request.
@@ -187,15 +196,19 @@ func said(r *usherv1.NextActionsRequest) ([]byte, error) {
 }
 
 // retryID names the decision after everything that made it: the request as the
-// caller sent it, and the policies, model and mode that answered. A retry under
-// the same ones is the same decision, on every replica; the same request id with
-// another question or another answer is another decision. It is a UUID of
-// version 8.
+// caller sent it, the policies, model and mode that answered, and the answer itself,
+// which context, functions and live state may have changed. A retry that gets the
+// same is the same decision, on every replica; the same request id with another
+// question or another answer is another decision. It is a UUID of version 8.
 func retryID(body []byte, d *event.Decision) string {
+	// Of values that JSON has no place for nothing is answered either. Maps are
+	// written in the order of their keys.
+	actions, _ := json.Marshal(d.Actions)
 	h := sha256.New()
 	for _, part := range [][]byte{
 		body, []byte(d.Account), binary.BigEndian.AppendUint64(nil, uint64(d.PolicyRevision)), //nolint:gosec // any bits do
 		[]byte(d.ModelVersion), []byte(d.Mode), []byte(d.Objective), []byte(d.DecidedBy), []byte(d.Chosen),
+		[]byte(d.Policy), binary.BigEndian.AppendUint64(nil, uint64(d.Step)), actions, //nolint:gosec // steps are few
 	} {
 		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part)))) //nolint:gosec // bounded by the request limit
 		h.Write(part)

@@ -27,7 +27,8 @@ import (
 
 // Decider answers one request; *decision.Engine is one.
 type Decider interface {
-	Decide(ctx context.Context, r *decision.Request) (*event.Decision, error)
+	// Answer returns the decision as its caller may have it, and as it may be recorded.
+	Answer(ctx context.Context, r *decision.Request) (answer, record *event.Decision, err error)
 }
 
 // Recorder keeps decisions and outcomes durably before it returns;

@@ -1,0 +1,81 @@
+package policy
+
+import (
+	"reflect"
+	"strings"
+
+	"github.com/usherhq/usher/pipeline/event"
+)
+
+// Redacted stands in records for what is personal.
+const Redacted = "[redacted]"
+
+// causePersonal is what a record says of an expression that went wrong over
+// personal values: the evaluator's own words may repeat them.
+const causePersonal = "the expression failed on a personal value"
+
+// Redacting makes [Rule.Fixed], [Rule.Extra] and [Rule.Arms] fill in [Redacted] for
+// every attribute that [Facts.Personal] names, until it is switched off.
+func (in *Input) Redacting(on bool) { in.redacting = on }
+
+// personal reports whether the slot's value must stay out of records.
+func (in *Input) personal(slot int) bool {
+	return slot >= 0 && in.facts.Personal != nil && in.facts.Personal(in.set.sources[slot].name)
+}
+
+// redact takes personal values out of a condition's trace, by the names that it
+// looks at. A constant that equals the personal value says it, too.
+func (l *leaf) redact(in *Input, t *event.ConditionTrace) {
+	if in.facts.Personal == nil {
+		return
+	}
+	own := t.Actual != nil && in.personal(l.slot)
+	if own && reflect.DeepEqual(t.Actual, t.Expected) || t.Expected != nil && in.personal(l.other) {
+		t.Expected = Redacted
+	}
+	if own {
+		t.Actual = Redacted
+	}
+}
+
+// personal reports whether the expression looks at something personal.
+func (l *celLeaf) personal(in *Input) bool {
+	for _, slot := range l.slots {
+		if in.personal(slot) {
+			return true
+		}
+	}
+	return false
+}
+
+// Lookup finds an attribute by its whole name, else by walking into an object whose
+// name it begins with, the longest beginning first. It is how policies read
+// attributes; nil says that there is none. A name that is there with nil hides what
+// objects have of it.
+func Lookup(attributes map[string]any, name string) any {
+	if v, ok := attributes[name]; ok {
+		return v
+	}
+	for at := strings.LastIndexByte(name, '.'); at > 0; at = strings.LastIndexByte(name[:at], '.') {
+		if v, ok := attributes[name[:at]]; ok {
+			if v = inside(v, name[at+1:]); v != nil {
+				return v
+			}
+		}
+	}
+	return nil
+}
+
+// inside walks a dotted path, one object for each part.
+func inside(v any, path string) any {
+	for more := true; more; {
+		inner, isObject := v.(map[string]any)
+		if !isObject {
+			return nil
+		}
+		var part string
+		part, path, more = strings.Cut(path, ".")
+		v = inner[part]
+	}
+	return v
+}
