@@ -125,7 +125,7 @@ func (c *Caller) Call(ctx context.Context, account string, fn *Function, attribu
 // Try calls a function past its cache and without its value on error.
 func (c *Caller) Try(ctx context.Context, account string, fn *Function, args map[string]any) (any, event.Call) {
 	own := *fn
-	own.OnError = nil
+	own.OnError, own.CacheTTL = nil, 0 // nobody would find its answer in the cache
 	r := c.ask(ctx, account, Request{Function: &own, Arguments: args}, false)
 	return r.Value, r.Call
 }
@@ -192,20 +192,30 @@ func (c *Caller) find(ctx context.Context, account string, r *Request, cached bo
 			return answer{value: v, result: event.CallCached, age: age}
 		}
 	}
+	joined := time.Now()
 	f, err := c.join(account, key, fn, r.Arguments)
 	if err != nil {
 		return answer{result: event.CallRefused, detail: err.Error()}
 	}
-	defer c.leave(f)
 	limit := time.NewTimer(fn.timeout())
 	defer limit.Stop()
 	select {
 	case <-f.done:
+		c.leave(f, joined, false)
+		return landed(f, fn)
 	case <-limit.C:
+		c.leave(f, joined, true)
 		return answer{result: event.CallTimeout, detail: fmt.Sprintf("no answer within %v", fn.timeout())}
 	case <-ctx.Done():
+		// A caller who went away says nothing about the function; one whose time
+		// is up waited for it in vain.
+		c.leave(f, joined, errors.Is(ctx.Err(), context.DeadlineExceeded))
 		return answer{result: event.CallTimeout, detail: "no answer before the decision's time was up"}
 	}
+}
+
+// landed is the answer of a flight that is over.
+func landed(f *flight, fn *Function) answer {
 	switch {
 	case f.err == nil || errors.Is(f.err, errNothing):
 		return answer{value: f.value, result: event.CallOK}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,16 +26,31 @@ type unit struct {
 // fault.
 var errBusy = errors.New("all JavaScript runtimes are at work")
 
-// flight is one call under way, for all who ask the same at the same time. It is
-// ended when its time is up or nobody waits any more.
+// flight is one call under way, for all who ask the same at the same time. It
+// ends when its time is up, and earlier when nobody waits any more. One whose
+// answer will be kept does not end with the decisions that waited for it: a
+// service slower than a decision's budget would never get into the cache.
 type flight struct {
-	key     string
-	cancel  context.CancelFunc
-	waiters int           // under Caller.mu
-	done    chan struct{} // closes when value and err are there
-	value   any
-	err     error
+	key    string
+	unit   *unit
+	cancel context.CancelFunc
+	report func(error) // to the circuit, once
+	fair   time.Duration
+	remote bool // a service is asked
+	kept   bool // its answer goes into the cache, and waiting for it costs no work
+
+	waiters int       // under Caller.mu
+	judged  bool      // under Caller.mu: the circuit was told of it
+	late    time.Time // under Caller.mu: when the last decision gave up on it
+
+	done  chan struct{} // closes when value and err are there
+	value any
+	err   error
 }
+
+// fairWait is the least that a decision must have waited for its end to say
+// something about the function rather than about what came before.
+const fairWait = 5 * time.Millisecond
 
 // maxUnits bounds the functions that are kept ready. One that is put out loses
 // no more than its circuit and its compiled code.
@@ -81,6 +97,9 @@ func (c *Caller) unit(account string, fn *Function) *unit {
 // errAway ends a call for reasons that say nothing about the function.
 var errAway = errors.New("nobody waits")
 
+// errLate is a call that took all the time that there was for it.
+var errLate = errors.New("a decision's time was up")
+
 // join waits on the call under way with this key, or starts one. The error says
 // why none may be started.
 func (c *Caller) join(account, key string, fn *Function, args map[string]any) (*flight, error) {
@@ -90,7 +109,8 @@ func (c *Caller) join(account, key string, fn *Function, args map[string]any) (*
 	if c.closed {
 		return nil, errors.New("functions are not called any more")
 	}
-	if f, ok := c.flights[key]; ok {
+	// With an open circuit a call under way is one that others gave up on.
+	if f, ok := c.flights[key]; ok && u.circuit.State() != gobreaker.StateOpen {
 		f.waiters++
 		return f, nil
 	}
@@ -108,31 +128,51 @@ func (c *Caller) join(account, key string, fn *Function, args map[string]any) (*
 		return nil, errors.New("it kept failing and is left alone for a while")
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, fn.timeout())
-	f := &flight{key: key, cancel: cancel, waiters: 1, done: make(chan struct{})}
+	f := &flight{
+		key: key, unit: u, cancel: cancel, report: report, fair: min(fairWait, fn.timeout()/2),
+		remote: fn.HTTP != nil, kept: fn.HTTP != nil && fn.CacheTTL > 0, waiters: 1, done: make(chan struct{}),
+	}
 	c.flights[key] = f
 	c.running.Add(1)
-	go c.fly(ctx, f, u, job{account: account, fn: fn, args: args, report: report, release: func() { <-u.slots }})
+	go c.fly(ctx, f, job{account: account, fn: fn, args: args})
 	return f, nil
 }
 
-// job is what a flight does, and whom it tells.
+// job is what a flight does.
 type job struct {
 	account string
 	fn      *Function
 	args    map[string]any
-	report  func(error) // to the circuit
-	release func()      // of the function's slot
 }
 
-// leave gives up waiting. The last one to leave ends the call.
-func (c *Caller) leave(f *flight) {
+// leave ends the waiting of one who joined then. Late is whether there was no time
+// left to wait: that is held against the function, once for all who waited at the
+// same time. The last one to leave ends the call, unless its answer will be kept.
+func (c *Caller) leave(f *flight, joined time.Time, late bool) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	f.waiters--
-	if f.waiters == 0 {
+	flying := c.flights[f.key] == f
+	held := late && flying && !joined.Before(f.late) && time.Since(joined) >= f.fair
+	if held {
+		f.late = time.Now()
+	}
+	// Code may have waited for a runtime that other code held, which only the call
+	// knows when it ends. A service is judged now: its call may go on for long.
+	held = held && f.remote
+	first := held && !f.judged
+	f.judged = f.judged || held
+	if f.waiters == 0 && (!late || !f.kept) {
 		f.cancel()
-		if c.flights[f.key] == f {
+		if flying {
 			delete(c.flights, f.key)
+		}
+	}
+	c.mu.Unlock()
+	if first {
+		f.report(errLate)
+	} else if held {
+		if report, err := f.unit.circuit.Allow(); err == nil {
+			report(errLate)
 		}
 	}
 }
@@ -141,36 +181,47 @@ func (c *Caller) leave(f *flight) {
 const grace = 2 * time.Second
 
 // fly makes the call and leaves its answer in the flight.
-func (c *Caller) fly(ctx context.Context, f *flight, u *unit, j job) {
+func (c *Caller) fly(ctx context.Context, f *flight, j job) {
 	ended := sync.OnceFunc(c.running.Done)
 	defer ended()
 	// Code that cannot be ended would hold up Close, and come again with the
 	// next decision: its function is refused from now on.
 	watch := time.AfterFunc(j.fn.timeout()+grace, func() {
-		u.stuck.Store(true)
+		f.unit.stuck.Store(true)
 		c.metrics.stuck.Inc()
 		c.log.Error("a function cannot be ended and is refused until it changes", "account", j.account, "function", j.fn.ID, "revision", j.fn.Revision)
 		ended()
 	})
 	defer watch.Stop()
-	began := time.Now()
-	f.value, f.err = c.make(ctx, u, &j)
-	j.release()
-	j.report(c.blame(ctx, j.fn, f.err, time.Since(began)))
+	f.value, f.err = c.make(ctx, f.unit, &j)
+	<-f.unit.slots
 	if (f.err == nil || errors.Is(f.err, errNothing)) && j.fn.CacheTTL > 0 {
 		c.cache.put(f.key, f.value, c.now(), j.fn.CacheTTL)
 	}
 	c.mu.Lock()
+	judged, late := f.judged, !f.late.IsZero()
+	f.judged = true
 	if c.flights[f.key] == f {
 		delete(c.flights, f.key)
 	}
 	c.mu.Unlock()
+	if !judged {
+		f.report(blame(ctx, f.err, late))
+	}
 	close(f.done)
 	f.cancel()
 }
 
-// make is the call itself.
-func (c *Caller) make(ctx context.Context, u *unit, j *job) (any, error) {
+// make is the call itself. A panic in it must not end the process with all its
+// decisions: it is an error of this call.
+func (c *Caller) make(ctx context.Context, u *unit, j *job) (value any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error("a function call panicked", "account", j.account, "function", j.fn.ID, "revision", j.fn.Revision,
+				"panic", clip(fmt.Sprint(p)), "stack", string(debug.Stack()))
+			value, err = nil, errPanic
+		}
+	}()
 	switch {
 	case u.address != nil:
 		return c.asker.ask(ctx, j.account, j.fn.HTTP, u.address, j.args)
@@ -184,13 +235,21 @@ func (c *Caller) make(ctx context.Context, u *unit, j *job) (any, error) {
 	return nil, errors.New("its address or code is not valid")
 }
 
-// blame is what the circuit is told. A call that was given up early says nothing
-// about the function, and one that found nothing went well.
-func (c *Caller) blame(ctx context.Context, fn *Function, err error, took time.Duration) error {
+// errPanic is a call that broke Usher's own code.
+var errPanic = errors.New("broke off by a fault of Usher, which its log tells of")
+
+// blame is what the circuit is told of a call that is over; late is whether somebody
+// gave up on it for lack of time. One that was ended because its callers went away
+// says nothing about the function. One that found nothing went well, and so did one that was answered with 4xx or
+// an exception: that is about the arguments, and others have different ones.
+func blame(ctx context.Context, err error, late bool) error {
+	status, answered := errors.AsType[*statusError](err)
 	switch {
-	case err == nil || errors.Is(err, errNothing):
+	case err == nil || errors.Is(err, errNothing) || errors.As(err, new(*thrown)):
 		return nil
-	case errors.Is(err, errBusy) || errors.As(err, new(*argumentError)) || errors.Is(ctx.Err(), context.Canceled) && took < fn.timeout()/2:
+	case answered && status.code >= 400 && status.code < 500:
+		return nil
+	case errors.Is(err, errBusy) || errors.As(err, new(*argumentError)) || !late && errors.Is(ctx.Err(), context.Canceled):
 		return errAway
 	}
 	return err

@@ -81,10 +81,15 @@ func (a *asker) ask(ctx context.Context, account string, h *HTTP, at *address, a
 		return nil, errNothing
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("answered %d", response.StatusCode)
+		return nil, &statusError{response.StatusCode}
 	}
 	return a.read(response)
 }
+
+// statusError is an answer with a status that has no value to take.
+type statusError struct{ code int }
+
+func (e *statusError) Error() string { return fmt.Sprintf("answered %d", e.code) }
 
 func newRequest(ctx context.Context, h *HTTP, at *address, args map[string]any) (*http.Request, error) {
 	target, err := at.fill(args)

@@ -121,7 +121,16 @@ func (s *sandbox) run(ctx context.Context, code []byte, args map[string]any) (an
 	// Should the runtime be lost, its place is not.
 	watch := time.AfterFunc(MaxTimeout+grace, m.release)
 	defer watch.Stop()
+	whole := false
+	defer func() {
+		// After a panic the runtime is in no known state. It is left as it is:
+		// closing it would trust it once more.
+		if !whole {
+			m.release()
+		}
+	}()
 	answer, err := m.call(ctx, code, string(data), s.answer)
+	whole = true
 	s.give(m, err)
 	if err != nil {
 		return nil, err
@@ -209,8 +218,15 @@ func (s *sandbox) warm(n int) error {
 			return err
 		}
 		s.mu.Lock()
-		s.idle = append(s.idle, m)
+		closed := s.closed // meanwhile
+		if !closed {
+			s.idle = append(s.idle, m)
+		}
 		s.mu.Unlock()
+		if closed {
+			m.close()
+			return nil
+		}
 	}
 }
 
