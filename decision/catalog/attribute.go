@@ -95,13 +95,15 @@ func (a *Attribute) prepare() {
 	}
 }
 
-// Needs lists the attributes that the arguments are made of.
+// Needs lists the attributes that the arguments are made of, in order of their
+// names: functions are asked, and recorded, in the order in which they are needed.
 func (a *Attribute) Needs() []string {
 	var out []string
 	for _, t := range a.templates {
 		out = append(out, t.Names()...)
 	}
-	return out
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Bind fills the arguments. lookup returns the value of an attribute, false when
