@@ -119,3 +119,26 @@ func TestNewErrorsDo(t *testing.T) {
 		t.Error("published a policy that cannot be read")
 	}
 }
+
+// TestOnlyCalendarsCompileAnew: a thousand agents do not compile the list a
+// thousand times, and what is wrong is told by the newest catalogue all the same.
+func TestOnlyCalendarsCompileAnew(t *testing.T) {
+	calendars := func(from string) map[string]*policy.Calendar {
+		return map[string]*policy.Calendar{"support": {Zone: "UTC", Hours: []policy.Hours{{Days: []string{"MON"}, From: from, To: "17:00"}}}}
+	}
+	env := &environment{env: &policy.Environment{Calendars: calendars("09:00")}, changed: make(chan struct{})}
+	s := start(t, &configlog.Memory{}, policystore.WithEnvironment(env))
+	free(t, s, "a")
+	before := s.Policies("acme")
+	env.set(&policy.Environment{
+		Calendars: calendars("09:00"), Strict: true,
+		Attributes: map[string]policy.Attribute{"tier": {}}, Agents: map[string]struct{}{"ann": {}},
+	})
+	if !policy.HasErrors(s.Problems("acme")) || s.Policies("acme") != before {
+		t.Errorf("compiled anew %v, problems %v", s.Policies("acme") != before, s.Problems("acme"))
+	}
+	env.set(&policy.Environment{Calendars: calendars("10:00")})
+	if s.List("acme"); s.Policies("acme") == before {
+		t.Error("another calendar compiled nothing")
+	}
+}

@@ -10,6 +10,7 @@ package policystore
 
 import (
 	"context"
+	"reflect"
 	"sync"
 	"sync/atomic"
 
@@ -52,7 +53,7 @@ type Store struct {
 // list is an account's policies as they are live.
 type list struct {
 	set *policy.Set
-	env *policy.Environment
+	env *policy.Environment // that problems are found with
 	// problems are found when somebody asks, once.
 	problems func() []policy.Problem
 }
@@ -144,14 +145,21 @@ func (s *Store) environment(account string) *policy.Environment {
 	return s.env.Environment(account)
 }
 
-// refresh compiles the account's policies unless the live set is current.
+// refresh compiles the account's policies unless the live set is current, which it
+// nearly always is: then nobody waits for those who compile.
 func (s *Store) refresh(account string) {
+	if s.current(account, s.load(account), s.log.State(), s.environment(account)) {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st, env := s.log.State(), s.environment(account)
+	st, env, old := s.log.State(), s.environment(account), s.load(account)
+	if s.current(account, old, st, env) {
+		return
+	}
 	revision := st.KindRevision(account, configlog.KindPolicy)
-	old := s.load(account)
-	if old == nil && revision == 0 || old != nil && old.set.Revision() >= revision && old.env == env {
+	if old != nil && old.set.Revision() >= revision && compileAlike(old.env, env) {
+		s.keep(account, old.set, policiesOf(old.set), env)
 		return
 	}
 	// What did not change is not parsed again: a list has thousands.
@@ -169,10 +177,37 @@ func (s *Store) refresh(account string) {
 			policies[i] = read(r)
 		}
 	}
+	s.keep(account, policy.Compile(policies, revision, policy.WithEnvironment(env)), policies, env)
+}
+
+func (s *Store) current(account string, l *list, st *configlog.State, env *policy.Environment) bool {
+	revision := st.KindRevision(account, configlog.KindPolicy)
+	if l == nil {
+		return revision == 0
+	}
+	return l.set.Revision() >= revision && l.env == env
+}
+
+// compileAlike reports whether two environments give the same set: of all that
+// they hold only calendars are compiled into one. Agents, skills and bots come by
+// the thousand, one at a time.
+func compileAlike(a, b *policy.Environment) bool {
+	return reflect.DeepEqual(calendarsOf(a), calendarsOf(b))
+}
+
+func calendarsOf(env *policy.Environment) map[string]*policy.Calendar {
+	if env == nil || len(env.Calendars) == 0 {
+		return nil
+	}
+	return env.Calendars
+}
+
+// keep makes a set the live one. What is wrong with it is found when asked.
+func (s *Store) keep(account string, set *policy.Set, policies []*policy.Policy, env *policy.Environment) {
 	v, _ := s.lists.LoadOrStore(account, &atomic.Pointer[list]{})
 	slot, _ := v.(*atomic.Pointer[list])
 	slot.Store(&list{
-		set: policy.Compile(policies, revision, policy.WithEnvironment(env)), env: env,
+		set: set, env: env,
 		problems: sync.OnceValue(func() []policy.Problem { return policy.Check(policies, env) }),
 	})
 }
