@@ -25,12 +25,24 @@ func explanation(d *usherv1.DecisionRecord) string {
 // page is a text in the making.
 type page struct{ text strings.Builder }
 
-func (p *page) line(format string, args ...any) { fmt.Fprintf(&p.text, format+"\n", args...) }
+// line prints a line. Texts among args come from callers, so what does not print
+// is escaped.
+func (p *page) line(format string, args ...any) {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = shown(text)
+		}
+	}
+	fmt.Fprintf(&p.text, format+"\n", args...)
+}
 
 // table prints rows with aligned columns.
 func (p *page) table(rows [][]string) {
 	t := tabwriter.NewWriter(&p.text, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
+		for i := range row {
+			row[i] = shown(row[i])
+		}
 		_, _ = fmt.Fprintln(t, "  "+strings.TrimRight(strings.Join(row, "\t"), "\t")) // a builder takes everything
 	}
 	_ = t.Flush()
@@ -162,10 +174,28 @@ func (p *page) policies(d *usherv1.DecisionRecord) {
 		}
 		rows := make([][]string, 0, len(t.GetConditions()))
 		for _, c := range t.GetConditions() {
-			rows = append(rows, condition(c))
+			if mattered(t, c) {
+				rows = append(rows, condition(c))
+			}
 		}
 		p.table(rows)
 	}
+}
+
+// mattered leaves out what the effect of a branch asked when the branch was not
+// taken: its when said FALSE, or the policy answered by its other branch.
+func mattered(t *usherv1.PolicyTrace, c *usherv1.ConditionTrace) bool {
+	path, ofException := strings.CutPrefix(c.GetPath(), "exception.")
+	if !strings.HasPrefix(path, "effect") || c.GetTruth() == "FALSE" {
+		return true
+	}
+	switch t.GetState() {
+	case "FALSE":
+		return false
+	case "TRUE":
+		return t.GetException() == ofException
+	}
+	return true
 }
 
 func condition(c *usherv1.ConditionTrace) []string {
@@ -198,11 +228,15 @@ func (p *page) candidates(d *usherv1.DecisionRecord) {
 	if len(d.GetCandidates()) == 0 {
 		return
 	}
+	if isSplit(d) {
+		p.arms(d)
+		return
+	}
 	p.line("\nCandidates")
 	rows := [][]string{{"", "score", "std err", "priority", "probability", ""}}
 	for _, c := range d.GetCandidates() {
 		verdict := c.GetVerdict()
-		if c.GetEligible() && !c.GetKnown() {
+		if c.GetEligible() && !c.GetKnown() && ranked(d) {
 			verdict = "the model has no data on it"
 		}
 		row := []string{
@@ -222,6 +256,37 @@ func (p *page) candidates(d *usherv1.DecisionRecord) {
 		}
 		p.line("  %s = %s", key(c.GetAction()), strings.Join(parts, ", "))
 	}
+}
+
+// ranked tells a choice among candidates from a fixed action, which is not scored:
+// there was nothing to choose.
+func ranked(d *usherv1.DecisionRecord) bool {
+	return slices.ContainsFunc(d.GetReasons(), func(reason string) bool {
+		switch reason {
+		case "MODEL_RANKED", "EXPLORED", "HOLDOUT", "COMPARE_POLICY", "SHADOW_ONLY", "FALLBACK_NO_MODEL", "BASELINE_KEPT":
+			return true
+		}
+		return false
+	})
+}
+
+// isSplit tells a draw by shares, which asks no model, from a choice.
+func isSplit(d *usherv1.DecisionRecord) bool {
+	return slices.Contains(d.GetReasons(), "SPLIT")
+}
+
+// arms says what was drawn from, and each arm's share.
+func (p *page) arms(d *usherv1.DecisionRecord) {
+	p.line("\nArms of the split")
+	rows := [][]string{{"", "share", ""}}
+	for _, c := range d.GetCandidates() {
+		note := c.GetVerdict()
+		if key(c.GetAction()) == d.GetChosen() {
+			note = strings.TrimSpace(note + " <- drawn")
+		}
+		rows = append(rows, []string{key(c.GetAction()), fmt.Sprintf("%.4g %%", 100*c.GetProbability()), note})
+	}
+	p.table(rows)
 }
 
 func (p *page) calls(d *usherv1.DecisionRecord) {

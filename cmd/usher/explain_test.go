@@ -28,6 +28,21 @@ func TestPages(t *testing.T) {
 			decode(t, text, &d)
 			return explanation(&d)
 		},
+		"split": func(t *testing.T, text []byte) string {
+			var d usherv1.DecisionRecord
+			decode(t, text, &d)
+			return explanation(&d)
+		},
+		"fixed": func(t *testing.T, text []byte) string {
+			var d usherv1.DecisionRecord
+			decode(t, text, &d)
+			return explanation(&d)
+		},
+		"conversation": func(t *testing.T, text []byte) string {
+			var l usherv1.ListDecisionsResponse
+			decode(t, text, &l)
+			return conversationPage(l.GetDecisions())
+		},
 		"different": func(t *testing.T, text []byte) string {
 			var v usherv1.VerifyDecisionResponse
 			decode(t, text, &v)

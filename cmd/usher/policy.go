@@ -18,7 +18,7 @@ import (
 func newPolicyCommand(w *world) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "policy",
-		Short: "Check, test, compare, move and simulate policies",
+		Short: "Check, test, compare, import, simulate and publish policies",
 		Long: `Policies are JSON or YAML files: one policy, a list, or {"policies": [...]}. Files of
 LivePerson, Twilio TaskRouter and Amazon Connect are read too. check and test need
 no server; the others talk to one, see --server and --token.`,
@@ -26,10 +26,14 @@ no server; the others talk to one, see --server and --token.`,
   usher policy test policies_test.yaml --min-coverage 90
   usher policy import liveperson.json --draft move --dry-run
   usher policy simulate --since 7d --draft policies.yaml --max-changed 5
-  usher policy diff live policies.yaml`,
+  usher policy diff live policies.yaml
+  usher policy publish move --reason "moved"
+  usher policy report --since 30d`,
 	}
 	c.AddCommand(newPolicyCheckCommand(w), newPolicyTestCommand(w), newPolicyDiffCommand(w),
-		newPolicyImportCommand(w), newPolicyExportCommand(w), newPolicySimulateCommand(w))
+		newPolicyImportCommand(w), newPolicyExportCommand(w), newPolicySimulateCommand(w), newPolicyReportCommand(w),
+		newPolicyPublishCommand(w), newPolicyRollbackCommand(w), newPolicyRevisionsCommand(w), newPolicyDraftCommand(w), newPolicyMoveCommand(w),
+		newPolicySwitchCommand(w, "enable", "Put a policy to work"), newPolicySwitchCommand(w, "disable", "Take a policy out of work and keep it"))
 	return c
 }
 
@@ -109,6 +113,10 @@ type policyFiles struct {
 	problems []placed
 	homes    map[string]home // by policy
 	silent   map[string]bool
+	// files are in the order they were read; faulty counts the policies with errors
+	// that are not among policies.
+	files  []string
+	faulty int
 }
 
 // home is where a policy was read.
@@ -133,6 +141,7 @@ func (w *world) readPolicies(names []string, format string) (*policyFiles, error
 }
 
 func (l *policyFiles) read(s *source, format string) {
+	l.files = append(l.files, s.name)
 	if s.fault != nil {
 		l.add(s, policy.Problem{Severity: policy.Error, Code: policy.CodeInvalid, Description: s.fault.Error()})
 		l.problems[len(l.problems)-1].line = s.faultLine
@@ -180,7 +189,7 @@ func (l *policyFiles) check(env *policy.Environment) {
 		at := l.homes[p.Policy]
 		one := placed{Problem: p}
 		if at.source != nil {
-			one.file, one.line = at.source.name, at.source.line(joinPath(at.path, p.Path))
+			one.file, one.line = at.source.name, at.source.within(at.path, p.Path)
 		}
 		l.problems = append(l.problems, one)
 	}
@@ -198,9 +207,10 @@ func (l *policyFiles) count(severity policy.Severity) (n int) {
 // report prints the problems to standard output, one or two lines each, and says
 // on standard error how it stands.
 func (l *policyFiles) report(w *world, strict bool) error {
+	sortPlaced(l.problems, l.files)
 	printProblems(w, l.problems)
 	errs, warnings := l.count(policy.Error), l.count(policy.Warning)
-	summary := fmt.Sprintf("%s, %s, %s", amount(len(l.policies), "policy", "policies"), amount(errs, "error", "errors"), amount(warnings, "warning", "warnings"))
+	summary := fmt.Sprintf("%s, %s, %s", amount(len(l.policies)+l.faulty, "policy", "policies"), amount(errs, "error", "errors"), amount(warnings, "warning", "warnings"))
 	if errs > 0 || strict && warnings > 0 {
 		return &outcome{code: 1, text: summary}
 	}

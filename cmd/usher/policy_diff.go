@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -82,15 +87,20 @@ func (w *world) diffOnServer(ctx context.Context, r reach, from, to string) ([]p
 	if err := a.call(ctx, http.MethodGet, a.path("/policies:diff?"+query.Encode()), nil, &answer); err != nil {
 		return nil, err
 	}
+	return differences(answer.GetPolicies()), nil
+}
+
+// differences are those of the API as those made here.
+func differences(list []*usherv1.PolicyDiff) []policystore.Difference {
 	var out []policystore.Difference
-	for _, p := range answer.GetPolicies() {
+	for _, p := range list {
 		d := policystore.Difference{Policy: p.GetPolicy(), Kind: policystore.DiffKind(p.GetKind())}
 		for _, f := range p.GetFields() {
 			d.Fields = append(d.Fields, policystore.FieldDiff{Path: f.GetPath(), Before: raw(f.GetBefore()), After: raw(f.GetAfter())})
 		}
 		out = append(out, d)
 	}
-	return out, nil
+	return out
 }
 
 // raw is a value as JSON, nil when there is none. protojson puts spaces where it
@@ -99,11 +109,7 @@ func raw(v *structpb.Value) json.RawMessage {
 	if v == nil {
 		return nil
 	}
-	text, err := json.Marshal(v.AsInterface())
-	if err != nil {
-		return nil
-	}
-	return text
+	return plainJSON(v.AsInterface())
 }
 
 // listOf reads a list of policies from a file or from the server.
@@ -181,25 +187,127 @@ func (w *world) diffText(list []policystore.Difference) error {
 		_, err := fmt.Fprintln(w.err, "no difference")
 		return err
 	}
-	marks := map[policystore.DiffKind]string{policystore.Added: "+", policystore.Removed: "-", policystore.Changed: "~", policystore.Moved: ">"}
 	for _, d := range list {
-		if _, err := fmt.Fprintf(w.out, "%s %s  %s\n", marks[d.Kind], d.Policy, d.Kind); err != nil {
+		if _, err := fmt.Fprintf(w.out, "%s %s  %s\n", diffMark(d.Kind), shown(d.Policy), d.Kind); err != nil {
 			return err
 		}
 		for _, f := range d.Fields {
-			if _, err := fmt.Fprintf(w.out, "    %s: %s -> %s\n", f.Path, orNothing(f.Before), orNothing(f.After)); err != nil {
-				return err
+			for _, leaf := range leaves(f) {
+				if _, err := fmt.Fprintf(w.out, "    %s: %s -> %s\n", leaf.Path, orNothing(leaf.Before), orNothing(leaf.After)); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
 }
 
+// diffMark is what stands before a policy that differs.
+func diffMark(kind policystore.DiffKind) string {
+	switch kind {
+	case policystore.Added:
+		return "+"
+	case policystore.Removed:
+		return "-"
+	case policystore.Moved:
+		return ">"
+	case policystore.Changed:
+	}
+	return "~"
+}
+
+// leaves takes a difference apart: a line for each value that was changed, not one
+// for a whole effect. What is only on one side is told leaf by leaf too.
+func leaves(f policystore.FieldDiff) []policystore.FieldDiff {
+	before, after := map[string]any{}, map[string]any{}
+	scatter(f.Path, f.Before, before)
+	scatter(f.Path, f.After, after)
+	paths := slices.AppendSeq(slices.Collect(maps.Keys(before)), maps.Keys(after))
+	slices.SortFunc(paths, naturally)
+	var out []policystore.FieldDiff
+	for _, at := range slices.Compact(paths) {
+		one := policystore.FieldDiff{Path: at}
+		if v, ok := before[at]; ok {
+			one.Before = plainJSON(v)
+		}
+		if v, ok := after[at]; ok {
+			one.After = plainJSON(v)
+		}
+		if !bytes.Equal(one.Before, one.After) {
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// naturally orders the paths of a document, with the tenth of a list after the ninth.
+func naturally(a, b string) int {
+	number := regexp.MustCompile(`\d+`)
+	wide := func(text string) string { return fmt.Sprintf("%012s", text) }
+	return strings.Compare(number.ReplaceAllStringFunc(a, wide), number.ReplaceAllStringFunc(b, wide))
+}
+
+// scatter notes every value of a document that holds no others under its path. A
+// list of plain values is one: that is how people read it.
+func scatter(path string, text json.RawMessage, into map[string]any) {
+	if len(text) == 0 {
+		return
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var v any
+	if err := decoder.Decode(&v); err != nil {
+		into[path] = string(text)
+		return
+	}
+	scatterValue(path, v, into)
+}
+
+func scatterValue(path string, v any, into map[string]any) {
+	switch t := v.(type) {
+	case map[string]any:
+		if len(t) > 0 {
+			for key, inner := range t {
+				scatterValue(joinPath(path, key), inner, into)
+			}
+			return
+		}
+	case []any:
+		if slices.ContainsFunc(t, isBranch) {
+			for i, inner := range t {
+				scatterValue(path+"["+strconv.Itoa(i)+"]", inner, into)
+			}
+			return
+		}
+	}
+	into[path] = v
+}
+
+func isBranch(v any) bool {
+	switch v.(type) {
+	case map[string]any, []any:
+		return true
+	}
+	return false
+}
+
+// plainJSON writes a value without the escapes that only a web page needs; nil
+// when it has no JSON.
+func plainJSON(v any) json.RawMessage {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil
+	}
+	return bytes.TrimSpace(text.Bytes())
+}
+
 func orNothing(text json.RawMessage) string {
 	if len(text) == 0 {
 		return "(nothing)"
 	}
-	return string(text)
+	return shown(string(text))
 }
 
 // shownDiff is a difference as JSON, with the names of the API.

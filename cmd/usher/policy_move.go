@@ -4,21 +4,24 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/structpb"
 
-	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/internal/fault"
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
 )
 
 func newPolicyImportCommand(w *world) *cobra.Command {
 	var r reach
 	var req usherv1.ImportPoliciesRequest
+	overwrite := false
 	c := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Bring policies of a file into the list or into a draft",
@@ -35,11 +38,15 @@ Exit code 0: done; 1: the server refused; 2: the document is not valid.`,
 	f := c.Flags()
 	f.StringVar(&req.Format, "format", "", formatUsage())
 	f.StringVar(&req.Draft, "draft", "", "put them into a new draft of this id, not into the list")
+	f.BoolVar(&overwrite, "overwrite", false, "with --draft: put them in the place of a draft of that id")
 	f.BoolVar(&req.Replace, "replace", false, "take away the policies that the file does not have")
 	f.BoolVar(&req.Enable, "enable", false, "enable what the file does not say to be disabled")
 	f.BoolVar(&req.ValidateOnly, "dry-run", false, "only tell what would be stored")
 	f.StringVar(&req.Reason, "reason", "", "why; kept in the audit log")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if overwrite && req.GetDraft() == "" {
+			return &usageError{errors.New("--overwrite is about a draft; name it with --draft")}
+		}
 		s, err := w.readSource(args[0])
 		if err != nil {
 			return err
@@ -51,33 +58,32 @@ Exit code 0: done; 1: the server refused; 2: the document is not valid.`,
 		if err != nil {
 			return err
 		}
-		return w.importPolicies(c.Context(), a, s, &req)
+		return w.importPolicies(c.Context(), a, s, &req, overwrite && !req.GetValidateOnly())
 	}
 	return c
 }
 
-func (w *world) importPolicies(ctx context.Context, a *api, s *source, req *usherv1.ImportPoliciesRequest) error {
+func (w *world) importPolicies(ctx context.Context, a *api, s *source, req *usherv1.ImportPoliciesRequest, overwrite bool) error {
 	// As a text the document keeps the digits of long ids, and keys that stand twice
 	// are found.
 	req.Document = structpb.NewStringValue(string(s.json))
-	var answer usherv1.ImportPoliciesResponse
-	err := a.call(ctx, http.MethodPost, a.path("/policies:import"), req, &answer)
+	before, err := a.liveDocuments(ctx)
 	if err != nil {
+		return err
+	}
+	if overwrite {
+		if err := a.vacate(ctx, req); err != nil {
+			return s.place(err)
+		}
+	}
+	var answer usherv1.ImportPoliciesResponse
+	if err := a.call(ctx, http.MethodPost, a.path("/policies:import"), req, &answer); err != nil {
+		if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind == fault.Conflict && req.GetDraft() != "" {
+			return fmt.Errorf("%w; --overwrite replaces the draft, \"usher policy draft delete %s\" throws it away", err, shown(req.GetDraft()))
+		}
 		return s.place(err)
 	}
-	errs := 0
-	for _, p := range answer.GetProblems() {
-		if p.GetSeverity() == string(policy.Error) {
-			errs++
-		}
-		at := inDocument(p.GetPath())
-		printProblems(w, []placed{{
-			Problem: policy.Problem{
-				Severity: policy.Severity(p.GetSeverity()), Policy: p.GetPolicy(), Path: p.GetPath(), Code: p.GetCode(), Description: p.GetDescription(),
-			},
-			file: s.name, line: s.line(at),
-		}})
-	}
+	errs := w.importProblems(s, &answer)
 	done := "imported"
 	if req.GetValidateOnly() {
 		done = "would import"
@@ -90,7 +96,14 @@ func (w *world) importPolicies(ctx context.Context, a *api, s *source, req *ushe
 	if errs > 0 && req.GetDraft() == "" {
 		return &outcome{code: 2, text: fmt.Sprintf("%s has %s", s.name, amount(errs, "error", "errors"))}
 	}
-	_, err = fmt.Fprintf(w.err, "%s %s into %s\n", done, amount(len(answer.GetPolicies()), "policy", "policies"), where)
+	t, err := takenOver(req, s, &answer, before)
+	if err != nil {
+		return err
+	}
+	if err := t.print(w.out); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w.err, "%s %s into %s: %s\n", done, amount(t.count(), "policy", "policies"), where, t.summary())
 	return err
 }
 
@@ -107,7 +120,7 @@ func newPolicyExportCommand(w *world) *cobra.Command {
 	r.bind(c)
 	c.Flags().Int64Var(&revision, "revision", 0, "the list as it was; the live one when 0")
 	c.Flags().StringVar(&draft, "draft", "", "the draft of this id")
-	c.Flags().StringVarP(&file, "output", "o", "", "file to write; standard output when empty")
+	c.Flags().StringVarP(&file, "output", "o", "", "file to write, in YAML when it is called .yaml or .yml; JSON on standard output when empty")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if revision != 0 && draft != "" {
 			return &usageError{fmt.Errorf("--revision and --draft are two lists; give one")}
@@ -133,7 +146,13 @@ func newPolicyExportCommand(w *world) *cobra.Command {
 			_, err = w.out.Write(text.Bytes())
 			return err
 		}
-		return os.WriteFile(file, text.Bytes(), 0o600)
+		out := text.Bytes()
+		if extension := filepath.Ext(file); extension == ".yaml" || extension == ".yml" {
+			if out, err = policyYAML(out); err != nil {
+				return err
+			}
+		}
+		return os.WriteFile(file, out, 0o600)
 	}
 	return c
 }
