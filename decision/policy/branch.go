@@ -20,10 +20,12 @@ const (
 
 // rule compiles a policy; its faults are in c.check.
 func (c *compiler) rule(p *Policy) *Rule {
-	r := c.branch(p, p.When, &p.Effect, "")
+	var schedule *dates
 	if p.Schedule != nil {
-		r.schedule = compileDates(&DateWindow{From: p.Schedule.From, To: p.Schedule.To, Zone: p.Schedule.Zone}, "schedule", &c.check)
+		schedule = compileDates(&DateWindow{From: p.Schedule.From, To: p.Schedule.To, Zone: p.Schedule.Zone}, "schedule", &c.check)
 	}
+	r := c.branch(p, p.When, &p.Effect, "")
+	r.schedule = schedule
 	if p.Exception != nil {
 		r.exception = c.branch(p, p.Exception.When, &p.Exception.Effect, "exception.")
 		r.exception.excepts = true

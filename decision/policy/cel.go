@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -65,9 +66,6 @@ type celResult struct {
 func (c *compiler) expression(text string, s scope) node {
 	path := s.path + ".cel"
 	program, names, ok := c.program(text, path)
-	if !ok {
-		return node{test: alwaysTrue}
-	}
 	slots := make([]int, len(names))
 	for i, name := range names {
 		if name == everyAttribute {
@@ -75,6 +73,9 @@ func (c *compiler) expression(text string, s scope) node {
 			continue
 		}
 		slots[i] = c.attribute(name, scope{path: path, candidate: s.candidate}, "")
+	}
+	if !ok {
+		return node{test: alwaysTrue}
 	}
 	l := leaf{path: s.path, operator: celOperator, expected: text, slot: -1, other: -1, result: c.expressions}
 	c.expressions++
@@ -141,24 +142,47 @@ func (l *celLeaf) explain(in *Input, out *celResult, err error) {
 	}
 }
 
+// celFault says in one line, with its column, what the first thing wrong with an
+// expression is; the others mostly follow from it.
+func celFault(issues *cel.Issues) string {
+	found := issues.Errors()
+	if len(found) == 0 {
+		return issues.Err().Error()
+	}
+	first := found[0]
+	at := fmt.Sprintf("line %d, column %d", first.Location.Line(), first.Location.Column()+1)
+	if first.Location.Line() <= 1 {
+		at = fmt.Sprintf("column %d", first.Location.Column()+1)
+	}
+	message, _, _ := strings.Cut(first.Message, "\n")
+	if strings.Contains(message, "token recognition error at: '=") || strings.Contains(message, "'='") {
+		return "at " + at + ": a single = compares nothing; use =="
+	}
+	message, _, _ = strings.Cut(strings.TrimPrefix(message, "Syntax error: "), " expecting ")
+	plain := strings.NewReplacer("'<EOF>'", "the end", "mismatched input", "unexpected", "extraneous input", "unexpected", "token recognition error at:", "cannot read")
+	return "at " + at + ": " + plain.Replace(message)
+}
+
 func (c *compiler) program(text, path string) (cel.Program, []string, bool) {
 	if c.cel == nil {
 		c.cel = newCELCompiler()
 	}
-	fail := func(err error) (cel.Program, []string, bool) {
-		c.check.fail(CodeBadExpression, path, "%s", strings.TrimPrefix(err.Error(), "ERROR: "))
-		return nil, nil, false
+	var names []string
+	fail := func(why string) (cel.Program, []string, bool) {
+		c.check.fail(CodeBadExpression, path, "%s", why)
+		return nil, names, false
 	}
 	if c.cel.err != nil {
-		return fail(c.cel.err)
+		return fail(c.cel.err.Error())
 	}
 	parsed, issues := c.cel.env.Parse(text)
 	if issues.Err() != nil {
-		return fail(issues.Err())
+		return fail(celFault(issues))
 	}
 	// The names are declared after parsing: there is no catalogue of attributes
 	// to declare before, and a name that nobody sends is UNKNOWN, not a fault.
-	names, keys := freeNames(parsed.NativeRep().Expr())
+	var keys []string
+	names, keys = freeNames(parsed.NativeRep().Expr())
 	c.keys = append(c.keys, keys...)
 	for _, key := range keys {
 		c.checkName(key, path)
@@ -169,22 +193,22 @@ func (c *compiler) program(text, path string) (cel.Program, []string, bool) {
 	}
 	env, err := c.cel.env.Extend(variables...)
 	if err != nil {
-		return fail(err)
+		return fail(err.Error())
 	}
 	checked, issues := env.Check(parsed)
 	if issues.Err() != nil {
-		return fail(issues.Err())
+		return fail(celFault(issues))
 	}
 	// An expression of unknown type may still turn out to be a boolean; one of
 	// another type never does.
 	if t := checked.OutputType(); t != cel.BoolType && t != cel.DynType {
 		c.check.fail(CodeTypeMismatch, path, "is of type %s, must be a boolean", t)
-		return nil, nil, false
+		return nil, names, false
 	}
 	c.auditExpression(parsed, checked, names, path)
 	program, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(celCost))
 	if err != nil {
-		return fail(err)
+		return fail(err.Error())
 	}
 	return program, names, true
 }

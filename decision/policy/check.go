@@ -1,10 +1,12 @@
 package policy
 
+import "errors"
+
 // Check finds every problem of a whole list of policies: what each has wrong on its
 // own, what the account does not know (env may be nil), and what they do to each
 // other. Problems come in the order of the list, errors and warnings mixed; paths
 // are those of each document. Policies that could not be parsed take part with
-// their Fault.
+// their Fault and with everything else that can be told of their documents.
 func Check(policies []*Policy, env *Environment) []Problem {
 	c := newCompiler()
 	c.env, c.audit = env, env
@@ -24,7 +26,8 @@ func Check(policies []*Policy, env *Environment) []Problem {
 // problems finds those of one policy after those that stand before it.
 func (c *compiler) problems(p *Policy, seen map[string]bool, before *shadows) []Problem {
 	if p.Fault != nil {
-		return ProblemsOf(p.Fault)
+		seen[p.Name] = true
+		return c.faults(p)
 	}
 	c.check, c.leaves = findings{}, 0
 	checkName(p.Name, &c.check)
@@ -37,6 +40,21 @@ func (c *compiler) problems(p *Policy, seen map[string]bool, before *shadows) []
 		before.meet(p, r, &c.check)
 	}
 	return c.check.list
+}
+
+// faults finds what is wrong with a policy that could not be parsed. Its document is
+// read once more: what the account does not know of it was not asked then.
+func (c *compiler) faults(p *Policy) []Problem {
+	d, ok := errors.AsType[*DocumentError](p.Fault)
+	if !ok || len(d.document) == 0 {
+		return ProblemsOf(p.Fault)
+	}
+	again := newCompiler()
+	again.env, again.audit = c.env, c.audit
+	if _, err := again.parse(d.document, func(d *decoder, tree any) *Policy { return d.policy(tree) }, ""); err == nil {
+		return ProblemsOf(p.Fault)
+	}
+	return again.check.list
 }
 
 // HasErrors reports whether one of the problems is an error.

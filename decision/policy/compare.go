@@ -27,6 +27,9 @@ func (c *compiler) comparison(cond *Condition, s scope) node {
 	}
 	if cond.Operator == "" {
 		c.check.fail(CodeMissing, s.path+".operator", "is missing")
+		if cond.ValueFrom != "" {
+			c.attribute(cond.ValueFrom, s, ".value_from")
+		}
 		return node{test: alwaysTrue}
 	}
 	c.checkFold(cond, s)

@@ -93,6 +93,10 @@ func (c *compiler) condition(cond *Condition, s scope) node {
 		c.check.fail(CodeLimit, s.path, "is nested more than %d deep", maxDepth)
 		return node{test: alwaysTrue}
 	}
+	if forms := cond.forms(); len(forms) > 1 {
+		c.severalForms(forms, s)
+		return node{test: alwaysTrue}
+	}
 	switch {
 	case len(cond.All) > 0:
 		return c.all(cond.All, s)
@@ -108,10 +112,55 @@ func (c *compiler) condition(cond *Condition, s scope) node {
 		return c.dates(cond.Date, s)
 	case cond.CEL != "":
 		return c.expression(cond.CEL, s)
-	case cond.Attribute != "" || cond.Operator != "":
+	case cond.compares():
 		return c.comparison(cond, s)
 	default:
 		return node{test: alwaysTrue}
+	}
+}
+
+// forms takes a condition apart into those of its forms that say something; a
+// sound one has one at most.
+func (c *Condition) forms() []*Condition {
+	if c.kinds() < 2 {
+		return nil
+	}
+	return slices.DeleteFunc([]*Condition{
+		{All: c.All},
+		{Any: c.Any},
+		{Not: c.Not},
+		{Attribute: c.Attribute, Operator: c.Operator, Value: c.Value, ValueFrom: c.ValueFrom, Fold: c.Fold},
+		{Time: c.Time},
+		{Date: c.Date},
+		{CEL: c.CEL},
+	}, func(form *Condition) bool { return form.kinds() == 0 })
+}
+
+// compares reports whether the condition has anything of a comparison.
+func (c *Condition) compares() bool {
+	return c.Attribute != "" || c.Operator != "" || c.ValueFrom != ""
+}
+
+// kinds counts the forms that the condition has.
+func (c *Condition) kinds() (n int) {
+	for _, there := range [...]bool{
+		len(c.All) > 0, len(c.Any) > 0, c.Not != nil, c.compares(), c.Time != nil, c.Date != nil, c.CEL != "",
+	} {
+		if there {
+			n++
+		}
+	}
+	return n
+}
+
+// severalForms refuses a condition that is more than one thing, and looks for
+// faults in each of them.
+func (c *compiler) severalForms(forms []*Condition, s scope) {
+	if !slices.ContainsFunc(c.check.list, func(p Problem) bool { return p.Path == s.path }) {
+		c.check.Add(s.path, "is several conditions at once; a condition is one of %s", strings.Join(conditionForms(), ", "))
+	}
+	for _, form := range forms {
+		c.condition(form, s)
 	}
 }
 

@@ -22,7 +22,7 @@ type object struct {
 func (d *decoder) object(v any, path string) *object {
 	fields, ok := v.(map[string]any)
 	if !ok {
-		d.check.Add(path, "is %s, must be an object", nameOf(v))
+		d.check.unreadable(CodeInvalid, path, "is %s, must be an object", nameOf(v))
 	}
 	return &object{d: d, path: path, fields: fields}
 }
@@ -60,7 +60,7 @@ func (o *object) text(key string) string {
 	}
 	s, isText := v.(string)
 	if !isText {
-		o.d.check.Add(path, "is %s, must be a string", nameOf(v))
+		o.d.check.unreadable(CodeInvalid, path, "is %s, must be a string", nameOf(v))
 	}
 	return s
 }
@@ -72,7 +72,7 @@ func (o *object) number(key string) float64 {
 	}
 	f, isNumber := v.(float64)
 	if !isNumber {
-		o.d.check.Add(path, "is %s, must be a number", nameOf(v))
+		o.d.check.unreadable(CodeInvalid, path, "is %s, must be a number", nameOf(v))
 	}
 	return f
 }
@@ -84,7 +84,7 @@ func (o *object) flag(key string, missing bool) bool {
 	}
 	b, isBool := v.(bool)
 	if !isBool {
-		o.d.check.Add(path, "is %s, must be true or false", nameOf(v))
+		o.d.check.unreadable(CodeInvalid, path, "is %s, must be true or false", nameOf(v))
 	}
 	return b
 }
@@ -96,7 +96,7 @@ func (o *object) list(key string) ([]any, string) {
 	}
 	l, isList := v.([]any)
 	if !isList {
-		o.d.check.Add(path, "is %s, must be a list", nameOf(v))
+		o.d.check.unreadable(CodeInvalid, path, "is %s, must be a list", nameOf(v))
 	}
 	return l, path
 }
@@ -107,7 +107,7 @@ func (o *object) texts(key string) []string {
 	for i, v := range l {
 		s, ok := v.(string)
 		if !ok {
-			o.d.check.Add(fmt.Sprintf("%s[%d]", path, i), "is %s, must be a string", nameOf(v))
+			o.d.check.unreadable(CodeInvalid, fmt.Sprintf("%s[%d]", path, i), "is %s, must be a string", nameOf(v))
 		}
 		out = append(out, s)
 	}
@@ -152,6 +152,7 @@ func (d *decoder) schedule(o *object) *Schedule {
 	s := &Schedule{From: f.text("from"), To: f.text("to"), Zone: f.text("zone")}
 	f.done()
 	if s.From == "" && s.To == "" {
+		zoneOf(s.Zone, path+".zone", d.check)
 		// Always in force is canonically no schedule at all.
 		return nil
 	}
@@ -181,8 +182,9 @@ func (d *decoder) condition(v any, path string) *Condition {
 		}
 	}
 	if len(forms) > 1 {
+		// Each is read, so that what is wrong inside is told too.
 		d.check.Add(path, "is %s at once; a condition is one of them", strings.Join(forms, " and "))
-		return nil
+		c = &Condition{}
 	}
 	if len(forms) == 0 {
 		o.known = append(o.known, "operator", "value", "value_from", "fold")
@@ -192,10 +194,12 @@ func (d *decoder) condition(v any, path string) *Condition {
 		o.done()
 		return nil
 	}
-	d.form(c, o, forms[0])
+	for _, form := range forms {
+		d.form(c, o, form)
+	}
 	o.done()
 	// An empty list always holds, which canonically is no condition at all.
-	if forms[0] == "all" && len(c.All) == 0 {
+	if len(forms) == 1 && forms[0] == "all" && len(c.All) == 0 {
 		return nil
 	}
 	return c
@@ -271,36 +275,32 @@ func (d *decoder) dates(v any, path string) *DateWindow {
 func (d *decoder) comparison(c *Condition, o *object) {
 	c.Attribute = strings.TrimSpace(o.text("attribute"))
 	if c.Attribute == "" {
-		d.check.fail(CodeMissing, join(o.path, "attribute"), "is empty")
+		d.check.unreadable(CodeMissing, join(o.path, "attribute"), "is empty")
 	}
-	operator := o.text("operator")
+	operator, at := o.text("operator"), join(o.path, "operator")
 	op, ok := ParseOperator(operator)
 	if !ok && operator != "" {
-		d.check.fail(CodeUnknownOperator, join(o.path, "operator"), "%q is not an operator; one of %v", operator, Operators())
-		op = Exists // keep going, there may be more faults
-		o.take("value")
-		o.take("value_from")
-		o.take("fold")
-		c.Operator = op
-		return
+		d.check.unreadable(CodeUnknownOperator, at, "%q is not an operator; one of %v", operator, Operators())
 	}
-	c.Operator = op
-	c.Fold = o.flag("fold", false)
+	fold := o.flag("fold", false)
 	c.ValueFrom = o.text("value_from")
 	v, path, given := o.take("value")
 	if text, isText := v.(string); isText && c.ValueFrom == "" {
 		// {"value": "{{name}}"} is how other systems write value_from.
 		if t := parseTemplate(text); len(t) == 1 && t[0].attribute != "" {
-			c.ValueFrom = t[0].attribute
-			return
+			c.ValueFrom, v, given = t[0].attribute, nil, true
 		}
 	}
-	c.Value = v
-	if !given && c.ValueFrom == "" && op != Exists && operator != "" {
-		d.check.fail(CodeMissing, path, "is missing; give value or value_from")
-		c.Operator = Exists
+	if !ok {
+		// Without an operator nothing can be said of the right side, but which
+		// attribute it is.
+		return
 	}
-	if op == Exists && c.Value == nil {
+	c.Operator, c.Fold, c.Value = op, fold, v
+	if !given && c.ValueFrom == "" && op != Exists && !d.check.madeUp(join(o.path, "value_from")) {
+		d.check.unreadable(CodeMissing, path, "is missing; give value or value_from")
+	}
+	if op == Exists && c.Value == nil && c.ValueFrom == "" {
 		c.Value = true
 	}
 }

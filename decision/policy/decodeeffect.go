@@ -15,13 +15,15 @@ func (d *decoder) effect(v any, path string) Effect {
 		e.Deny = &Deny{Targets: f.texts("targets"), Where: d.optional(f, "where")}
 		f.done()
 	}
-	if list, at := o.list("steps"); list != nil {
-		for i, v := range list {
-			e.Steps = append(e.Steps, d.step(v, fmt.Sprintf("%s[%d]", at, i)))
-		}
-		if len(list) == 0 {
-			d.check.fail(CodeMissing, at, "is empty")
-		}
+	list, at := o.list("steps")
+	for i, v := range list {
+		e.Steps = append(e.Steps, d.step(v, fmt.Sprintf("%s[%d]", at, i)))
+	}
+	if list != nil && len(list) == 0 {
+		d.check.unreadable(CodeMissing, at, "is empty")
+	}
+	if d.check.madeUp(at) {
+		e.Steps = []Step{{}} // so that the effect is not called empty
 	}
 	o.done()
 	return e
@@ -89,6 +91,9 @@ func (d *decoder) levers(o *object) map[string]float64 {
 	return out
 }
 
+// unreadText stands where a text of an action could not be read.
+const unreadText = "?"
+
 func (d *decoder) actions(o *object, key string) []event.Action {
 	list, path := o.list(key)
 	out := make([]event.Action, 0, len(list))
@@ -96,6 +101,12 @@ func (d *decoder) actions(o *object, key string) []event.Action {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		a := d.object(v, at)
 		action := event.Action{Type: a.text("type"), Target: a.text("target")}
+		if d.check.madeUp(at + ".type") {
+			action.Type = unreadText
+		}
+		if action.Type == "" && d.check.madeUp(at+".target") {
+			action.Target = unreadText
+		}
 		if p, at, ok := a.take("payload"); ok {
 			action.Payload = d.object(p, at).fields
 		}

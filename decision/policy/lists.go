@@ -23,12 +23,16 @@ func (c *compiler) constants(cond *Condition, s scope, wrong func(string) test) 
 	}
 	// One type for all elements: in a mixed list every left side would be of the
 	// wrong type for some, and UNKNOWN could not be told from FALSE.
-	out := &constants{kind: valueOf(list[0]).kind, strs: words{fold: cond.Fold}, nums: map[float64]struct{}{}}
+	out := &constants{strs: words{fold: cond.Fold}, nums: map[float64]struct{}{}}
 	for i, element := range list {
 		v := valueOf(element)
+		if out.kind == kindMissing && v.scalar() {
+			out.kind = v.kind
+		}
 		if !v.scalar() || v.kind != out.kind {
 			c.check.fail(CodeTypeMismatch, fmt.Sprintf("%s.value[%d]", s.path, i), "is %s; elements must be strings, numbers or booleans, all of one type", v.kind)
-			return nil, false
+			ok = false
+			continue
 		}
 		if out.list = append(out.list, v); v.kind == kindString {
 			out.strs.add(v.str)
@@ -36,7 +40,7 @@ func (c *compiler) constants(cond *Condition, s scope, wrong func(string) test) 
 			out.nums[v.num] = struct{}{}
 		}
 	}
-	return out, true
+	return out, ok
 }
 
 // has reports whether a value of the right kind is one of the constants.

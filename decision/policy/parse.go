@@ -47,10 +47,24 @@ func (c *compiler) parse(data []byte, read func(*decoder, any) *Policy, message 
 	// Compiling is the check: what Parse takes, Compile takes.
 	p := read(d, tree)
 	c.rule(p)
+	if c.check.errors > 0 {
+		c.check.inOrderOf(placesOf(data))
+	}
 	if err := c.check.Err(message); err != nil {
+		if d, ok := errors.AsType[*DocumentError](err); ok {
+			d.document = bytes.Clone(data)
+		}
 		return nil, err
 	}
 	return p, nil
+}
+
+// placesOf numbers the paths of a document in its order.
+func placesOf(data []byte) map[string]int {
+	r := treeReader{dec: json.NewDecoder(bytes.NewReader(data)), check: &findings{}, places: map[string]int{}}
+	// What was read before can be read again.
+	_, _ = r.value("", 0)
+	return r.places
 }
 
 // Check reports every fault of a policy that was built in Go rather than parsed.
@@ -101,6 +115,8 @@ func readTree(data []byte, check *findings) (any, error) {
 type treeReader struct {
 	dec   *json.Decoder
 	check *findings
+	// places numbers what is read, when somebody asks.
+	places map[string]int
 }
 
 // maxNesting bounds recursion; conditions have their own, lower limit.
@@ -109,6 +125,9 @@ const maxNesting = 64
 func (r *treeReader) value(path string, depth int) (any, error) {
 	if depth > maxNesting {
 		return nil, fmt.Errorf("nested more than %d deep", maxNesting)
+	}
+	if _, twice := r.places[path]; r.places != nil && !twice {
+		r.places[path] = len(r.places)
 	}
 	token, err := r.dec.Token()
 	if err != nil {

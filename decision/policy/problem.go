@@ -1,8 +1,11 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/usherhq/usher/internal/fault"
 )
@@ -60,6 +63,7 @@ const (
 type DocumentError struct {
 	Problems []Problem
 	fault    error
+	document []byte // what was refused, for Check to read with an environment
 }
 
 // Error lists every fault with its path.
@@ -92,6 +96,49 @@ func ProblemsOf(err error) []Problem {
 type findings struct {
 	list   []Problem
 	errors int
+	// unread are the paths of values that could not be read. What stands there is
+	// made up, so that the rest can be checked, and nothing is found about it.
+	unread map[string]bool
+}
+
+// unreadable records an error about a value that nothing can be made of.
+func (f *findings) unreadable(code, path, format string, args ...any) {
+	f.fail(code, path, format, args...)
+	if f.unread == nil {
+		f.unread = map[string]bool{}
+	}
+	f.unread[path] = true
+}
+
+// madeUp reports whether what stands at the path, or around it, could not be read.
+func (f *findings) madeUp(path string) bool {
+	for len(f.unread) > 0 {
+		if f.unread[path] {
+			return true
+		}
+		if path == "" {
+			break
+		}
+		path = parent(path)
+	}
+	return false
+}
+
+// parent cuts the last part off a path.
+func parent(path string) string { return path[:max(0, strings.LastIndexAny(path, ".["))] }
+
+// inOrderOf sorts the problems by where they stand in a document; what is missing
+// stands where it is missing from.
+func (f *findings) inOrderOf(places map[string]int) {
+	place := func(path string) int {
+		for ; path != ""; path = parent(path) {
+			if at, ok := places[path]; ok {
+				return at
+			}
+		}
+		return 0
+	}
+	slices.SortStableFunc(f.list, func(a, b Problem) int { return cmp.Compare(place(a.Path), place(b.Path)) })
 }
 
 // Add records an error of no particular kind.
@@ -99,12 +146,18 @@ func (f *findings) Add(path, format string, args ...any) { f.fail(CodeInvalid, p
 
 // fail records an error.
 func (f *findings) fail(code, path, format string, args ...any) {
+	if f.madeUp(path) {
+		return
+	}
 	f.errors++
 	f.list = append(f.list, Problem{Severity: Error, Path: path, Code: code, Description: fmt.Sprintf(format, args...)})
 }
 
 // warn records a doubt.
 func (f *findings) warn(code, path, format string, args ...any) {
+	if f.madeUp(path) {
+		return
+	}
 	f.list = append(f.list, Problem{Severity: Warning, Path: path, Code: code, Description: fmt.Sprintf(format, args...)})
 }
 

@@ -95,6 +95,7 @@ func (w *Window) String() string {
 // canonicalDays upper-cases, shortens to three letters, removes repetitions.
 func canonicalDays(days []string) []string {
 	out := make([]string, 0, len(days))
+	sound := true
 	for _, d := range days {
 		d = strings.ToUpper(strings.TrimSpace(d))
 		for weekday := time.Sunday; weekday <= time.Saturday; weekday++ {
@@ -102,11 +103,19 @@ func canonicalDays(days []string) []string {
 				d = weekdayName(weekday)
 			}
 		}
-		if !slices.Contains(out, d) {
-			out = append(out, d)
-		}
+		_, ok := weekdayOf(d)
+		sound = sound && ok
+		out = append(out, d)
 	}
-	return out
+	if !sound {
+		return out // each in its place, where its fault is told
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(out, func(d string) bool {
+		again := seen[d]
+		seen[d] = true
+		return again
+	})
 }
 
 func orElse(s, otherwise string) string {
