@@ -65,18 +65,18 @@ type scratch struct {
 	probabilities   []float64
 	order           []int
 	names           []string
+	seen            map[string]bool
 }
 
 // inputSlot keeps an input as long as its set stays the live one.
 type inputSlot struct {
-	set    *policy.Set
-	in     *policy.Input
-	wanted []string // of the set, see wantedOf
+	set *policy.Set
+	in  *policy.Input
 }
 
 func (s *inputSlot) of(set *policy.Set) *policy.Input {
 	if s.set != set {
-		s.set, s.in, s.wanted = set, set.NewInput(), wantedOf(set)
+		s.set, s.in = set, set.NewInput()
 	}
 	return s.in
 }

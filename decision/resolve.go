@@ -56,23 +56,6 @@ type AttributeRules struct {
 	Personal []string
 }
 
-// wantedOf lists what a source can be asked for: not what only a request can say.
-// Attributes of candidates, the clock and live state are not among the needs.
-func wantedOf(set *policy.Set) []string {
-	var wanted []string
-	for _, name := range set.Needs() {
-		switch name {
-		case "channel", "intent", "user_message":
-			name = nameInContext(name)
-		}
-		if strings.HasPrefix(name, "conversation.") || slices.Contains(wanted, name) {
-			continue
-		}
-		wanted = append(wanted, name)
-	}
-	return wanted
-}
-
 // nameInContext is the other name of a request field, under which bots save it.
 func nameInContext(field string) string {
 	if field == "user_message" {
@@ -104,18 +87,54 @@ func (t *turn) resolve(ctx context.Context) {
 	t.d.Calls = t.found.Calls
 }
 
-// missing lists the wanted names that the request does not bring, in memory of the
-// scratch.
+// missing lists what can be looked up and the request does not bring, in memory of
+// the scratch: for the policies, and for the account's default, which may yet have to
+// answer or to say what policy alone would do.
 func (t *turn) missing() []string {
 	s := t.scratch
 	s.names = s.names[:0]
-	for _, name := range s.input.wanted {
-		if t.brings(name) || t.rules.HideSDE && strings.HasPrefix(name, "sde.") {
-			continue
+	wanted := t.set.Lookups()
+	for _, name := range wanted {
+		if t.lacks(name) {
+			s.names = append(s.names, name)
 		}
-		s.names = append(s.names, name)
+	}
+	own := t.ownDefault()
+	if own == nil || len(own.Lookups()) == 0 {
+		return s.names
+	}
+	if s.seen == nil {
+		s.seen = map[string]bool{}
+	}
+	clear(s.seen)
+	for _, name := range wanted {
+		s.seen[name] = true
+	}
+	for _, name := range own.Lookups() {
+		if !s.seen[name] && t.lacks(name) {
+			s.names = append(s.names, name)
+		}
 	}
 	return s.names
+}
+
+func (t *turn) lacks(name string) bool {
+	return !t.brings(name) && !(t.rules.HideSDE && strings.HasPrefix(name, "sde."))
+}
+
+// wants reports whether policies, or the account's default, look at the name.
+func (t *turn) wants(name string) bool {
+	own := t.ownDefault()
+	return slices.Contains(t.set.Lookups(), name) || own != nil && slices.Contains(own.Lookups(), name)
+}
+
+// ownDefault is the account's default effect where no default policy stands in its
+// place; nil for none.
+func (t *turn) ownDefault() *policy.Set {
+	if t.set.Default() != nil {
+		return nil
+	}
+	return t.account.Default
 }
 
 func (t *turn) brings(name string) bool {
@@ -161,7 +180,7 @@ func (t *turn) asUsed() {
 			used[name] = t.found.Values[name]
 		}
 	}
-	if t.request.UserMessage != "" && slices.Contains(t.scratch.input.wanted, messageName) {
+	if t.request.UserMessage != "" && t.wants(messageName) {
 		change()
 		used[messageName] = t.request.UserMessage
 	}

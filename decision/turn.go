@@ -204,7 +204,7 @@ func (t *turn) policies() {
 	}
 	t.byDefault = true
 	// A default policy that had nothing to offer has spoken for the account.
-	if set := t.account.Default; set != nil && t.set.Default() == nil {
+	if set := t.ownDefault(); set != nil {
 		in := t.scratch.defaults.of(set)
 		in.Load(&t.facts)
 		t.walk(set, in)

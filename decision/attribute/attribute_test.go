@@ -477,6 +477,56 @@ func TestNoRecordHoldsPersonalValues(t *testing.T) {
 	}
 }
 
+func TestTheAccountsDefaultIsLookedUpFor(t *testing.T) {
+	s := open(t)
+	a, err := s.control.GetAccount("acme")
+	must(t, err)
+	a.DefaultEffect = []byte(`{"fixed": {"actions": [{"type": "TRANSFER_TO_SKILL", "target": "{{crm.desk}}"}]}}`)
+	_, err = s.control.UpdateAccount(t.Context(), a, control.Author{Name: "test"})
+	must(t, err)
+	s.save("crm", "c1", map[string]any{"desk": "north", "tier": "silver"})
+	s.policies(isGold("crm.tier"))
+	d := s.decide(decision.Request{ConversationID: "c1"})
+	if d.Chosen != "north" || d.Attributes["crm.desk"] != "north" || d.Attributes["crm.tier"] != "silver" {
+		t.Errorf("%q answers, of %v", d.Chosen, d.Attributes)
+	}
+}
+
+// TestWhatARequestBrings holds looking up to what policies find in a request: what
+// they do not see there is looked up.
+func TestWhatARequestBrings(t *testing.T) {
+	s := open(t)
+	s.save("crm", "c1", map[string]any{"a": map[string]any{"b": "gold"}})
+	s.policies(isGold("crm.a.b"))
+	for name, c := range map[string]struct {
+		brought map[string]any
+		policy  string
+	}{
+		"nested":             {map[string]any{"crm": map[string]any{"a": map[string]any{"b": "tin"}}}, ""},
+		"half":               {map[string]any{"crm.a": map[string]any{"b": "tin"}}, ""},
+		"a dot in an object": {map[string]any{"crm": map[string]any{"a.b": "tin"}}, "p0"},
+		"null hides":         {map[string]any{"crm.a.b": nil, "crm": map[string]any{"a": map[string]any{"b": "tin"}}}, "p0"},
+	} {
+		if d := s.decide(decision.Request{ConversationID: "c1", Attributes: c.brought}); d.Policy != c.policy {
+			t.Errorf("%s: %q decided: %+v", name, d.Policy, d.Policies)
+		}
+	}
+}
+
+// TestManyAttributes asks for so many that comparing all pairs would take minutes.
+func TestManyAttributes(t *testing.T) {
+	s := open(t)
+	names := make([]string, 200_000)
+	for i := range names {
+		names[i] = fmt.Sprint("custom.n", i)
+	}
+	begun := time.Now()
+	s.resolver.Attributes(t.Context(), &decision.AttributeQuery{Account: "acme", Request: &decision.Request{}, Names: names})
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
 func TestAgentsWithoutTheSkill(t *testing.T) {
 	s := open(t)
 	for _, id := range []string{"billing", "sales"} {

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"reflect"
-	"strings"
 
 	"github.com/usherhq/usher/pipeline/event"
 )
@@ -46,36 +45,4 @@ func (l *celLeaf) personal(in *Input) bool {
 		}
 	}
 	return false
-}
-
-// Lookup finds an attribute by its whole name, else by walking into an object whose
-// name it begins with, the longest beginning first. It is how policies read
-// attributes; nil says that there is none. A name that is there with nil hides what
-// objects have of it.
-func Lookup(attributes map[string]any, name string) any {
-	if v, ok := attributes[name]; ok {
-		return v
-	}
-	for at := strings.LastIndexByte(name, '.'); at > 0; at = strings.LastIndexByte(name[:at], '.') {
-		if v, ok := attributes[name[:at]]; ok {
-			if v = inside(v, name[at+1:]); v != nil {
-				return v
-			}
-		}
-	}
-	return nil
-}
-
-// inside walks a dotted path, one object for each part.
-func inside(v any, path string) any {
-	for more := true; more; {
-		inner, isObject := v.(map[string]any)
-		if !isObject {
-			return nil
-		}
-		var part string
-		part, path, more = strings.Cut(path, ".")
-		v = inner[part]
-	}
-	return v
 }

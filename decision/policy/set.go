@@ -22,6 +22,7 @@ type Set struct {
 	candidateSlots []int
 	expressions    int
 	skills, needs  []string
+	lookups        []string // see Lookups
 	index          index
 	// entries and conditions are what traces begin as.
 	entries    []event.PolicyTrace
@@ -94,22 +95,24 @@ func (r *Rule) place(at int) {
 
 // list notes what the policies look at.
 func (s *Set) list(keys []string) {
+	skills, needed := map[string]bool{}, map[string]bool{}
 	for i := range s.sources {
 		src := &s.sources[i]
 		switch {
 		case src.ofCandidate:
 			s.candidateSlots = append(s.candidateSlots, i)
 		case src.field == fieldAttribute, src.mayBeSaved():
-			s.needs = append(s.needs, src.name)
-		case src.skill != "" && !slices.Contains(s.skills, src.skill):
-			s.skills = append(s.skills, src.skill)
+			s.needs, needed[src.name] = append(s.needs, src.name), true
+		case src.skill != "" && !skills[src.skill]:
+			s.skills, skills[src.skill] = append(s.skills, src.skill), true
 		}
 	}
 	for _, key := range keys {
-		if src := sourceOf(key); src.field == fieldAttribute && !src.ofCandidate && !slices.Contains(s.needs, key) {
-			s.needs = append(s.needs, key)
+		if src := sourceOf(key); src.field == fieldAttribute && !src.ofCandidate && !needed[key] {
+			s.needs, needed[key] = append(s.needs, key), true
 		}
 	}
+	s.lookups = lookupsOf(s.needs)
 }
 
 // prepareTraces writes down the part of every trace that no decision changes.
