@@ -105,6 +105,10 @@ func field(path, name string) string {
 	return path + "." + name
 }
 
+// Check returns what Write would find wrong with changes before it reads anything,
+// nil for nothing. It is safe for concurrent use.
+func Check(changes ...Change) error { return checkChanges(changes, false) }
+
 // checkChanges names every fault of a batch at once.
 func checkChanges(changes []Change, reserved bool) error {
 	var c fault.Check

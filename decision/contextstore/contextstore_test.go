@@ -322,6 +322,39 @@ func TestContention(t *testing.T) {
 	}
 }
 
+// restless is an engine whose documents somebody changes before each read.
+type restless struct {
+	Engine
+	change func()
+	reads  int
+}
+
+func (r *restless) Read(ctx context.Context, account string, keys []Key) ([]string, error) {
+	r.reads++
+	r.change()
+	return r.Engine.Read(ctx, account, keys)
+}
+
+// TestRemovingEndsUnderContention: it gives up as a write does.
+func TestRemovingEndsUnderContention(t *testing.T) {
+	m, key := &memory{}, Key{"n", "s"}
+	others := store(t, m, nil)
+	version := uint64(1000)
+	others.deps.Version = func() uint64 { version++; return version }
+	engine := &restless{Engine: m, change: func() {
+		if _, err := others.Write(t.Context(), "a", Change{Key: key, Set: map[string]any{"i": 1}}); err != nil {
+			t.Fatal(err)
+		}
+	}}
+	s, err := New(DefaultConfig(), Deps{Engine: engine, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.RemoveProperties(t.Context(), "a", key, []string{"i"}, ""); fault.KindOf(err) != fault.Unavailable || engine.reads != 2*maxAttempts {
+		t.Errorf("%v after %d reads", err, engine.reads)
+	}
+}
+
 func TestRunSweeps(t *testing.T) {
 	m := &memory{}
 	registry := prometheus.NewRegistry()

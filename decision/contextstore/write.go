@@ -67,6 +67,11 @@ func (s *Store) attempt(ctx context.Context, try func() error) error {
 			return err
 		}
 	}
+	return contention()
+}
+
+// contention is the fault of a write that others were faster than, again and again.
+func contention() error {
 	return fault.New(fault.Unavailable, "CONTENTION", "too many write to the same document at once: retry")
 }
 
@@ -249,7 +254,7 @@ func (s *Store) RemoveProperties(ctx context.Context, account string, key Key, n
 	if err := checkChanges([]Change{{Key: key, Remove: names, Etag: etag}}, true); err != nil {
 		return Document{}, err
 	}
-	for {
+	for range maxAttempts {
 		current, err := s.Get(ctx, account, key)
 		if err != nil {
 			return Document{}, err
@@ -266,4 +271,5 @@ func (s *Store) RemoveProperties(ctx context.Context, account string, key Key, n
 		}
 		return docs[0], nil
 	}
+	return Document{}, contention()
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/usherhq/usher/decision/contextstore"
@@ -12,36 +13,73 @@ import (
 // setContext is the type of the actions that Usher carries out by itself.
 const setContext = "SET_CONTEXT"
 
-// applyTimeout bounds how long an answer waits for context to be written.
-const applyTimeout = 500 * time.Millisecond
+// applyTimeout bounds how long an answer waits for context to be written, however
+// many actions write: well below what callers wait for an answer.
+const applyTimeout = 250 * time.Millisecond
 
-// applyContext carries out the SET_CONTEXT actions of a decision, so that the next
-// call of whatever bot reads what they set. What cannot be carried out is counted
-// and logged, without its values, and costs the caller nothing else. Dry runs must
-// not come here.
+// applyContext carries out the SET_CONTEXT actions of a decision in one write, all
+// or none, so that the next call of whatever bot reads what they set. What cannot
+// be carried out is counted and logged, without its values, and costs the caller
+// nothing else. An action that is not valid by itself is left out of the write. Dry
+// runs must not come here.
 func (s *Server) applyContext(ctx context.Context, account string, d *event.Decision) {
+	if s.deps.Contexts == nil {
+		return
+	}
+	var changes []contextstore.Change
+	actions := 0
 	for i := range d.Actions {
-		if d.Actions[i].Type != setContext || s.deps.Contexts == nil {
+		if d.Actions[i].Type != setContext {
 			continue
 		}
-		if err := s.apply(ctx, account, d, d.Actions[i].Payload); err != nil {
-			s.deps.Contexts.ActionFailed()
-			s.deps.Log.Warn("action was not carried out", "action", setContext, "account", account,
-				"decision", d.ID, "policy", d.Policy, "error", err)
+		change, err := contextChange(d, d.Actions[i].Payload)
+		if err == nil {
+			err = contextstore.Check(change)
 		}
+		if err != nil {
+			s.notApplied(account, d, 1, err)
+			continue
+		}
+		changes = merge(changes, change)
+		actions++
 	}
-}
-
-func (s *Server) apply(ctx context.Context, account string, d *event.Decision, payload map[string]any) error {
-	change, err := contextChange(d, payload)
-	if err != nil {
-		return err
+	if len(changes) == 0 {
+		return
 	}
 	// The answer is decided: a caller who goes away now does not take it back.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
-	_, err = s.deps.Contexts.Write(ctx, account, change)
-	return err
+	if _, err := s.deps.Contexts.Write(ctx, account, changes...); err != nil {
+		s.notApplied(account, d, actions, err)
+	}
+}
+
+// notApplied counts actions that were not carried out.
+func (s *Server) notApplied(account string, d *event.Decision, actions int, err error) {
+	for range actions {
+		s.deps.Contexts.ActionFailed()
+	}
+	s.deps.Log.Warn("action was not carried out", "action", setContext, "actions", actions, "account", account,
+		"decision", d.ID, "policy", d.Policy, "error", err)
+}
+
+// merge adds a change. One write names a document once, so what a later action
+// says of the same document is put over what the earlier ones say.
+func merge(changes []contextstore.Change, next contextstore.Change) []contextstore.Change {
+	at := slices.IndexFunc(changes, func(c contextstore.Change) bool { return c.Key == next.Key })
+	if at < 0 {
+		return append(changes, next)
+	}
+	c := &changes[at]
+	for name, value := range next.Set {
+		c.Set[name] = value
+		c.Remove = slices.DeleteFunc(c.Remove, func(other string) bool { return other == name })
+	}
+	for _, name := range next.Remove {
+		delete(c.Set, name)
+		c.Remove = append(c.Remove, name)
+	}
+	return changes
 }
 
 // contextChange reads the payload {namespace, scope, properties} of an action.

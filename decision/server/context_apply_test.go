@@ -2,8 +2,11 @@ package server
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,5 +67,68 @@ func TestSetContextIsCarriedOut(t *testing.T) {
 	}
 	if n := strings.Count(said.String(), "action was not carried out"); n != 5 || strings.Contains(said.String(), "secret") {
 		t.Errorf("%d failures are logged, want 5 without values:\n%s", n, said.String())
+	}
+}
+
+// hanging is an engine that answers nothing until the caller's time is up, as
+// Redis behind a broken network.
+type hanging struct {
+	contextstore.Engine
+	reads atomic.Int32
+}
+
+func (h *hanging) Read(ctx context.Context, _ string, _ []contextstore.Key) ([]string, error) {
+	h.reads.Add(1)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestSetContextIsOneWrite: many actions cost a decision one bounded wait, and of
+// those that name one document the later ones win.
+func TestSetContextIsOneWrite(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	engine, err := pebble.Open(t.TempDir(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := engine.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var actions []event.Action
+	add := func(namespace, name string, value any) {
+		actions = append(actions, event.Action{Type: setContext, Payload: map[string]any{
+			"namespace": namespace, "scope": "global", "properties": map[string]any{name: value},
+		}})
+	}
+	for i := range 20 {
+		add(fmt.Sprint("n", i%10), fmt.Sprint("p", i), float64(i))
+	}
+	add("n0", "p0", nil)
+	add("n1", "gone", nil)
+	add("n1", "gone", "back")
+	for _, c := range []struct {
+		name   string
+		engine contextstore.Engine
+	}{{"works", engine}, {"hangs", &hanging{Engine: engine}}} {
+		store, err := contextstore.New(contextstore.DefaultConfig(), contextstore.Deps{Engine: c.engine, Now: time.Now, Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		New(Deps{Contexts: store, Log: log, Now: time.Now}).applyContext(t.Context(), "acme", &event.Decision{Actions: actions})
+		if h, hangs := c.engine.(*hanging); hangs {
+			if took := time.Since(began); took > 4*applyTimeout || h.reads.Load() != 1 {
+				t.Errorf("%d writes took %v", h.reads.Load(), took)
+			}
+			continue
+		}
+		for namespace, want := range map[string]string{"n0": "map[p10:10]", "n1": "map[gone:back p1:1 p11:11]"} {
+			doc, err := store.Get(t.Context(), "acme", contextstore.Key{Namespace: namespace, Session: contextstore.Global})
+			if err != nil || fmt.Sprint(doc.Properties) != want {
+				t.Errorf("%s holds %v, want %s: %v", namespace, doc.Properties, want, err)
+			}
+		}
 	}
 }
