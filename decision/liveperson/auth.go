@@ -1,7 +1,6 @@
 package liveperson
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -59,7 +58,7 @@ func refuse(r *http.Request, p *rpc.Problem) *rpc.Answer {
 	if p.Status == http.StatusUnauthorized && p.Reason != tokenInQuery && r.Header.Get(keyHeader) != "" {
 		body.Status = http.StatusForbidden
 	}
-	text, err := json.Marshal(body)
+	text, err := encode(body)
 	if err != nil {
 		text = []byte(`{"message":"the error cannot be shown"}`)
 	}

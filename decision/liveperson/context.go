@@ -117,7 +117,7 @@ func (f *facade) mergeProperties(r *http.Request, body []byte) (*rpc.Answer, err
 		return nil, err
 	}
 	if properties == nil {
-		return nil, invalid("body", "must be an object of properties")
+		return nil, invalid("body", "must be a JSON object of properties")
 	}
 	return f.write(r, contextstore.Change{Key: key, Set: properties})
 }

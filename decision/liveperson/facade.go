@@ -1,10 +1,15 @@
 package liveperson
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
+	"strings"
 
 	"github.com/usherhq/usher/decision"
 	"github.com/usherhq/usher/decision/contextstore"
@@ -62,7 +67,7 @@ func (f *facade) routes() []rpc.Route {
 		document  = "/v2/context/document/"
 	)
 	return []rpc.Route{
-		{Method: http.MethodGet, Path: account + "/next-actions", Account: inPath, Handler: f.nextActions},
+		{Method: http.MethodGet, Path: account + "/next-actions", Account: inPath, Handler: f.nextActions, Effects: true},
 		{Method: http.MethodPost, Path: account, Account: inPath, Handler: f.createNamespace},
 		{Method: http.MethodGet, Path: account, Account: inPath, Handler: f.listNamespaces},
 		{Method: http.MethodDelete, Path: namespace, Account: inPath, Handler: f.deleteNamespace},
@@ -145,10 +150,44 @@ func (t *text) UnmarshalJSON(data []byte) error {
 
 // read parses a body that must be there.
 func read(body []byte, into any) error {
-	if err := json.Unmarshal(body, into); err != nil {
+	err := json.Unmarshal(body, into)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return invalid(cmp.Or(wrong.Field, "body"), "must be %s, not %s", kindOf(wrong.Type), article(wrong.Value))
+	}
+	if err != nil {
 		return invalid("body", "is not the JSON that is wanted: %v", err)
 	}
 	return nil
+}
+
+// kindOf names a Go type as callers know it.
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Map:
+		return "a JSON object of properties"
+	case reflect.Struct:
+		return "a JSON object"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Bool:
+		return "a boolean"
+	}
+	return "a text"
+}
+
+// article puts the article before a kind of JSON value; a number comes with itself,
+// which is not repeated.
+func article(kind string) string {
+	kind, _, _ = strings.Cut(kind, " ")
+	switch kind {
+	case "array", "object":
+		return "an " + kind
+	case "bool":
+		return "a boolean"
+	}
+	return "a " + kind
 }
 
 func invalid(field, format string, args ...any) error {
@@ -159,11 +198,23 @@ func invalid(field, format string, args ...any) error {
 
 // answer writes a value as JSON.
 func answer(status int, value any) (*rpc.Answer, error) {
-	body, err := json.Marshal(value)
+	body, err := encode(value)
 	if err != nil {
 		return nil, fmt.Errorf("encode an answer: %w", err)
 	}
 	return &rpc.Answer{Status: status, Header: http.Header{}, Body: body}, nil
+}
+
+// encode writes JSON as it is read: browsers that take it for HTML are kept off by
+// its content type, so < stays <.
+func encode(value any) ([]byte, error) {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
 }
 
 // done is the answer of what has nothing to say.

@@ -81,6 +81,40 @@ func TestTokenInTheQueryIsRefused(t *testing.T) {
 	}
 }
 
+// TestErrorsAreInWordsForCallers: without names of our code's types and without
+// escapes.
+func TestErrorsAreInWordsForCallers(t *testing.T) {
+	f := start(t)
+	for _, c := range []struct{ method, path, body, want string }{
+		{"PATCH", "/v1/account/acme/bag/s/properties", `["a"]`, "must be a JSON object of properties, not an array"},
+		{"PATCH", "/v1/account/acme/bag/s/properties", `12`, "must be a JSON object of properties, not a number"},
+		{"PATCH", "/v1/account/acme/bag/s/properties", `null`, "must be a JSON object of properties"},
+		{"POST", "/v1/account/acme", `{"name":{}}`, "must be a text, not an object"},
+		{"POST", "/v2/context/document/create", `{"accountId":"acme","nameSpace":"bag","payload":[1]}`, "must be a JSON object of properties, not an array"},
+		{"POST", "/v2/context/document/create", `[]`, "must be a JSON object, not an array"},
+	} {
+		r := f.call(t, c.method, c.path, c.body, "maven-api-key", f.key)
+		if r.status != 400 || !strings.Contains(r.text, c.want) || strings.Contains(r.text, "Go ") {
+			t.Errorf("%s %s with %s = %d %s, want %s", c.method, c.path, c.body, r.status, r.text, c.want)
+		}
+	}
+	if r := f.call(t, "GET", "/v1/account/acme", ""); r.status != 401 || !strings.Contains(r.text, "Bearer <token>") {
+		t.Errorf("without a key = %d %s", r.status, r.text)
+	}
+}
+
+// TestHeadDecidesNothing: a question that decides, records and writes is not
+// offered as HEAD, and what only reads is.
+func TestHeadDecidesNothing(t *testing.T) {
+	f := start(t)
+	if r := f.v1(t, "HEAD", "/v1/account/acme/next-actions?conversationId=c", ""); r.status != http.StatusMethodNotAllowed || r.header.Get("Usher-Decision-Id") != "" {
+		t.Errorf("next-actions = %d %v", r.status, r.header)
+	}
+	if r := f.v1(t, "HEAD", "/v1/account/acme", ""); r.status != 200 {
+		t.Errorf("namespaces = %d", r.status)
+	}
+}
+
 // TestRegenerateEndsTheKey: row 60, as a client of the facade meets it.
 func TestRegenerateEndsTheKey(t *testing.T) {
 	f := start(t)

@@ -46,6 +46,9 @@ type Route struct {
 	// Account returns the account that the request is about, as in [Rule]. It must
 	// be there, and must not answer "".
 	Account func(r *http.Request, body []byte) (string, error)
+	// Effects says that a GET changes something, so that HEAD, which must not, is
+	// not offered.
+	Effects bool
 	// Handler answers. The request's context bounds it and knows the [Caller].
 	Handler func(r *http.Request, body []byte) (*Answer, error)
 }
@@ -266,7 +269,7 @@ func (d *facadeDoor) find(r *http.Request) (found *Route, allowed []string) {
 		} else if route.Path != path {
 			continue
 		}
-		if route.Method == method {
+		if route.Method == method && !(route.Effects && r.Method == http.MethodHead) {
 			return route, nil
 		}
 		allowed = append(allowed, route.Method)

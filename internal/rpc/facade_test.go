@@ -52,6 +52,7 @@ func foreign() rpc.Facade {
 		},
 		Routes: []rpc.Route{
 			{Method: "GET", Path: "/v1/old/{account}/special/{item}", Scope: rpc.ScopeIngest, Account: account, Handler: none},
+			{Method: "GET", Path: "/v1/old/{account}/effect", Scope: rpc.ScopeIngest, Account: account, Handler: none, Effects: true},
 			{Method: "POST", Path: "/v1/old/{account}/{kind}/{item}", Scope: rpc.ScopeIngest, Account: account, Handler: echo},
 			{Method: "DELETE", Path: "/v1/old/{account}/{kind}/{item}", Scope: rpc.ScopeAdmin, Account: account, Handler: none},
 			{Method: "POST", Path: "/v1/old/{account}", Scope: rpc.ScopeIngest, Account: func(*http.Request, []byte) (string, error) { return "", nil }, Handler: echo},
@@ -78,6 +79,9 @@ func TestFacadePassesTheGuard(t *testing.T) {
 		{"dots are a name", "POST", "/v1/old/a/k/%2E%2E", "good", "x", 200, `".."`},
 		{"the installation's token", "POST", "/v1/old/b/k/i", "owner", "x", 200, `"t2"`},
 		{"no content", "GET", "/v1/old/a/special/i", "good", "", 204, ""},
+		{"only the header", "HEAD", "/v1/old/a/special/i", "good", "", 204, ""},
+		{"with an effect", "GET", "/v1/old/a/effect", "good", "", 204, ""},
+		{"HEAD must have none", "HEAD", "/v1/old/a/effect", "good", "", 405, ""},
 		{"no key", "POST", "/v1/old/a/k/i", "", "x", 401, `"NO_KEY"`},
 		{"a wrong key", "POST", "/v1/old/a/k/i", "bad", "x", 401, `"BAD_TOKEN"`},
 		{"a key without the right", "POST", "/v1/old/a/k/i", "reader", "x", 403, `"SCOPE_MISSING"`},
