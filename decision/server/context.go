@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"net/url"
@@ -173,7 +174,8 @@ func changeOf(path string, key contextstore.Key, c *usherv1.Context) (contextsto
 	return change, err
 }
 
-// ttlOf reads a time to live, nil when there is none.
+// ttlOf reads a time to live, nil when there is none. One beyond the ceiling is the
+// ceiling: the longest durations of the contract do not fit the clock's own type.
 func ttlOf(field string, d *durationpb.Duration) (*time.Duration, error) {
 	if d == nil {
 		return nil, nil //nolint:nilnil // absent is a value here
@@ -181,7 +183,7 @@ func ttlOf(field string, d *durationpb.Duration) (*time.Duration, error) {
 	if err := d.CheckValid(); err != nil {
 		return nil, invalid(field, "is no duration")
 	}
-	ttl := d.AsDuration()
+	ttl := min(d.AsDuration(), contextstore.Ceiling)
 	return &ttl, nil
 }
 
@@ -200,7 +202,8 @@ func (s *contextService) DeleteContext(ctx context.Context, r *usherv1.DeleteCon
 	return &usherv1.DeleteContextResponse{}, err
 }
 
-// CaptureAttributes keeps what a page or a channel knows of somebody.
+// CaptureAttributes keeps what a page or a channel knows of somebody, unless the
+// account has switched that off.
 func (s *contextService) CaptureAttributes(ctx context.Context, r *usherv1.CaptureAttributesRequest) (*usherv1.CaptureAttributesResponse, error) {
 	account, err := parentAccount("parent", r.GetParent())
 	if err != nil {
@@ -209,6 +212,10 @@ func (s *contextService) CaptureAttributes(ctx context.Context, r *usherv1.Captu
 	store, err := s.of(account)
 	if err != nil {
 		return nil, err
+	}
+	if a, err := s.deps.Control.GetAccount(account); err != nil || a.Attributes.SDE != nil && !*a.Attributes.SDE {
+		return nil, cmp.Or(err, error(fault.New(fault.Precondition, "SDE_ATTRIBUTES_OFF",
+			"engagement attributes are switched off for the account: nothing was kept; set sde_attributes to true first")))
 	}
 	c := contextstore.Capture{CustomerID: r.GetCustomerId(), VisitorID: r.GetVisitorId(), SDE: r.GetSde().AsMap()}
 	for _, e := range r.GetEntities() {

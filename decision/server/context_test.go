@@ -351,3 +351,37 @@ func TestContextOverGRPC(t *testing.T) {
 		t.Errorf("a call that was cancelled answers %v", err)
 	}
 }
+
+// TestCaptureIsOffWithItsSwitch wants nothing kept of what an account does not want.
+func TestCaptureIsOffWithItsSwitch(t *testing.T) {
+	f := start(t)
+	const path, body = "/v1/accounts/default/sdes:capture", `{"customer_id":"off","sde":{"visitorinfo":{"customerinfo":{"ctype":"gold"}}}}`
+	f.rest(t, "PATCH", "/v1/accounts/default", `{"sde_attributes":false}`, 200)
+	if a := f.rest(t, "POST", path, body, 400); !strings.Contains(fmt.Sprint(a["details"]), "SDE_ATTRIBUTES_OFF") {
+		t.Errorf("refused with %v", a)
+	}
+	docs, err := f.contexts.Load(t.Context(), "default", []string{contextstore.Customer("off")}, []string{contextstore.CaptureNamespace})
+	must(t, err)
+	if len(docs) != 0 {
+		t.Errorf("kept %v", docs)
+	}
+	f.rest(t, "PATCH", "/v1/accounts/default", `{"sde_attributes":true}`, 200)
+	f.rest(t, "POST", path, body, 200)
+}
+
+// TestEndlessTimesToLiveAreTheCeiling holds on to durations beyond the clock's type.
+func TestEndlessTimesToLiveAreTheCeiling(t *testing.T) {
+	f := start(t)
+	f.rest(t, "PUT", "/v1/accounts/default/namespaces/endless", `{"ttl":"20000000000s"}`, 200)
+	a := f.rest(t, "GET", "/v1/accounts/default/namespaces/endless", "", 200)
+	if want := fmt.Sprintf("%ds", int(contextstore.Ceiling.Seconds())); a["ttl"] != want {
+		t.Errorf("a namespace's time to live is %v, want %s", a["ttl"], want)
+	}
+	f.rest(t, "PUT", "/v1/accounts/default/namespaces/short", `{"ttl":"60s"}`, 200)
+	f.rest(t, "PATCH", "/v1/accounts/default/namespaces/short/contexts/s", `{"properties":{"a":1},"ttl":"20000000000s"}`, 200)
+	doc := f.rest(t, "GET", "/v1/accounts/default/namespaces/short/contexts/s", "", 200)
+	until, err := time.Parse(time.RFC3339, fmt.Sprint(doc["expire_time"]))
+	if err != nil || time.Until(until) < contextstore.Ceiling-24*time.Hour {
+		t.Errorf("it expires at %v (%v)", doc["expire_time"], err)
+	}
+}
