@@ -105,13 +105,18 @@ func errorsIn(p *policy.Policy, env *policy.Environment) []policy.Problem {
 	})
 }
 
-// checkChanged refuses a list in which a policy that would be written has an
-// error. What was live with it already may stay: it hurts no more than before.
-func (s *Store) checkChanged(account string, live, target []entry) error {
-	was, env := byName(live), s.environment(account)
+// checkTarget refuses a list with every fault at once: names that cannot be, and
+// errors of policies that would be written. What was live with an error already may
+// stay: it hurts no more than before.
+func (s *Store) checkTarget(account string, live, target []entry) error {
+	if len(target) > MaxPolicies {
+		return tooMany(len(target))
+	}
+	was, env, seen := byName(live), s.environment(account), map[string]bool{}
 	var check fault.Check
 	for i := range target {
 		e := &target[i]
+		checkNameAt(&check, i, e.Name, seen)
 		var before *policy.Policy
 		if stood := was[e.Name]; stood != nil {
 			if alike(stood, e) {
@@ -121,7 +126,11 @@ func (s *Store) checkChanged(account string, live, target []entry) error {
 		}
 		for _, problem := range newErrors(before, e.Policy, env) {
 			path := fmt.Sprintf("policies[%d]", i)
-			if problem.Path != "" {
+			switch problem.Path {
+			case "name":
+				continue // told by checkNameAt
+			case "":
+			default:
 				path += "." + problem.Path
 			}
 			check.Add(path, "%s", problem.Description)

@@ -265,14 +265,11 @@ func (s *Store) publish(ctx context.Context, account, id string, p Publish) (Out
 		if err != nil {
 			return Outcome{}, err
 		}
-		if target, err = rebased(base, target, live, revision); err != nil {
+		if target, err = rebased(base, target, live, d.Base, revision); err != nil {
 			return Outcome{}, err
 		}
 	}
-	if err := checkNames(target); err != nil {
-		return Outcome{}, err
-	}
-	if err := s.checkChanged(account, live, target); err != nil {
+	if err := s.checkTarget(account, live, target); err != nil {
 		return Outcome{}, err
 	}
 	gone := event.ConfigPart{Kind: configlog.KindDraft, Name: id, Base: d.Revision, Deleted: true}

@@ -185,18 +185,22 @@ func checkNames(list []entry) error {
 	var check fault.Check
 	seen := map[string]bool{}
 	for i := range list {
-		at, name := fmt.Sprintf("policies[%d].name", i), list[i].Name
-		switch {
-		case name == "":
-			check.Add(at, "is missing")
-		case !policy.ValidName(name):
-			check.Add(at, "%q must be 1 to 63 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit", name)
-		case seen[name]:
-			check.Add(at, "%q stands twice", name)
-		}
-		seen[name] = true
+		checkNameAt(&check, i, list[i].Name, seen)
 	}
 	return check.Err("the list of policies is not valid")
+}
+
+func checkNameAt(check *fault.Check, i int, name string, seen map[string]bool) {
+	at := fmt.Sprintf("policies[%d].name", i)
+	switch {
+	case name == "":
+		check.Add(at, "is missing")
+	case !policy.ValidName(name):
+		check.Add(at, "%q must be 1 to 63 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit", name)
+	case seen[name]:
+		check.Add(at, "%q stands twice", name)
+	}
+	seen[name] = true
 }
 
 func tooMany(n int) error {

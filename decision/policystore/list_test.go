@@ -163,8 +163,10 @@ func TestDraftsMayHoldFaultsUntilPublished(t *testing.T) {
 		t.Errorf("stored %s", stored.Documents)
 	}
 	_, err = s.PublishDraft(t.Context(), "acme", "wip", policystore.Publish{})
-	if got := violations(t, err); got != "policies[1].name" {
-		t.Errorf("names: %s", got)
+	fields := strings.Fields(violations(t, err))
+	slices.Sort(fields)
+	if got := strings.Join(fields, " "); got != "policies[0].effect policies[0].effect.teleport policies[0].when.operator policies[1].name" {
+		t.Errorf("all at once: %s", got)
 	}
 	stored, err = s.UpdateDraft(t.Context(), "acme", "wip", policystore.Change{Etag: stored.Revision}, func(d *policystore.Draft) error {
 		d.Documents[1] = json.RawMessage(`{"name":"good","effect":{"rank":{}}}`)
@@ -174,7 +176,7 @@ func TestDraftsMayHoldFaultsUntilPublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = s.PublishDraft(t.Context(), "acme", "wip", policystore.Publish{})
-	fields := strings.Fields(violations(t, err))
+	fields = strings.Fields(violations(t, err))
 	slices.Sort(fields)
 	if got := strings.Join(fields, " "); got != "policies[0].effect policies[0].effect.teleport policies[0].when.operator" {
 		t.Errorf("faults: %s (%v)", got, err)
@@ -294,6 +296,23 @@ func TestAnOutcomeNamesItsOwnRevision(t *testing.T) {
 	}
 	if len(out.Policies) != 2 || find(out.Policies, "later") {
 		t.Errorf("the list after it has %d policies", len(out.Policies))
+	}
+}
+
+// TestARebaseConflictSaysWhatToDo: the names and the lists to compare.
+func TestARebaseConflictSaysWhatToDo(t *testing.T) {
+	s := start(t, &configlog.Memory{})
+	create(t, s, "a")
+	d := draft(t, s, "d", "a=mine")
+	if _, err := s.Update(t.Context(), "acme", "a", policystore.Change{}, func(p *policy.Policy) error { p.DisplayName = "theirs"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.PublishDraft(t.Context(), "acme", d.ID, policystore.Publish{Rebase: true})
+	f := faultOf(t, err)
+	for _, want := range []string{"policies: a;", fmt.Sprintf("from revision %d", d.Base), "drop or redo", "publish it again"} {
+		if f.Reason != "REBASE_CONFLICT" || !strings.Contains(f.Error(), want) {
+			t.Errorf("%s %q does not say %q", f.Reason, f.Error(), want)
+		}
 	}
 }
 

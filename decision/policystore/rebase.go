@@ -19,8 +19,8 @@ func isClash(err error) bool {
 
 // rebased puts what mine changed since base on top of theirs. What both changed
 // alike is no conflict; a policy that both changed in different ways is, and one
-// that both moved.
-func rebased(base, mine, theirs []entry, revision int64) ([]entry, error) {
+// that both moved. from is the revision of the base, revision that of theirs.
+func rebased(base, mine, theirs []entry, from, revision int64) ([]entry, error) {
 	before, own, other := byName(base), byName(mine), byName(theirs)
 	movedByMe, movedByThem := movedIn(base, mine), movedIn(base, theirs)
 	var clashes []string
@@ -40,7 +40,8 @@ func rebased(base, mine, theirs []entry, revision int64) ([]entry, error) {
 	if len(clashes) > 0 {
 		slices.Sort(clashes)
 		names := strings.Join(slices.Compact(clashes), ", ")
-		e := fault.New(fault.Conflict, clashReason, "the draft and the live list changed the same policies: %s", names)
+		e := fault.New(fault.Conflict, clashReason, "the draft and the live list changed the same policies: %s; "+
+			"compare what each did (policies:diff from revision %d to the draft, and from there to live), drop or redo one of the two changes in the draft, and publish it again", names, from)
 		e.Metadata = map[string]string{"etag": strconv.FormatInt(revision, 10), "policies": names}
 		return nil, e
 	}

@@ -175,10 +175,10 @@ type Import struct {
 func (s *Store) Import(ctx context.Context, account string, in Import, c ListChange) (Outcome, error) {
 	return s.replace(ctx, account, c, func(live []entry, _ int64) ([]entry, error) {
 		target := in.into(live)
-		if err := checkNames(target); err != nil || c.ValidateOnly {
-			return target, err
+		if c.ValidateOnly {
+			return target, checkNames(target)
 		}
-		return target, s.checkChanged(account, live, target)
+		return target, s.checkTarget(account, live, target)
 	})
 }
 

@@ -71,11 +71,32 @@ func documentOf(id string, p *usherv1.Policy, enabled bool) (json.RawMessage, []
 	if err != nil {
 		return nil, nil, err
 	}
-	data, err := json.Marshal(document)
+	data, err := inWrittenOrder(document)
 	if err != nil {
 		return nil, nil, invalid("policy", "holds a number that is not finite")
 	}
 	return data, problems, nil
+}
+
+// inWrittenOrder writes a document with its fields in the order in which people
+// write them: faults are told in the order of the document.
+func inWrittenOrder(document map[string]any) (json.RawMessage, error) {
+	out := []byte{'{'}
+	for _, key := range []string{"name", "display_name", "description", "enabled", "when", "effect", "schedule", "exception"} {
+		value, ok := document[key]
+		if !ok {
+			continue
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, err
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(append(append(append(out, '"'), key...), '"', ':'), text...)
+	}
+	return append(out, '}'), nil
 }
 
 // canonicalGrammar puts what a policy has in LivePerson's grammar into the document.

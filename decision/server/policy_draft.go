@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/decision/policystore"
 	"github.com/usherhq/usher/internal/fault"
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
@@ -21,6 +22,20 @@ func draftTo(account string, d *policystore.Draft, whole bool) *usherv1.PolicyDr
 	}
 	if whole {
 		out.Policies = documentsTo(account, d.Documents)
+	}
+	return out
+}
+
+// draftOf is a whole draft with what is wrong or doubtful about each policy: a draft
+// may hold faults, but nobody should learn of them only when it is published.
+func (s *policyService) draftOf(account string, d *policystore.Draft) *usherv1.PolicyDraft {
+	out, list := draftTo(account, d, true), d.Policies()
+	problems := map[string][]policy.Problem{}
+	for _, p := range s.deps.Policies.CheckList(account, list) {
+		problems[p.Policy] = append(problems[p.Policy], p)
+	}
+	for i, p := range list {
+		out.Policies[i].Warnings = problemsTo(errorsFirst(problems[p.Name]))
 	}
 	return out
 }
@@ -74,7 +89,7 @@ func (s *policyService) CreatePolicyDraft(ctx context.Context, r *usherv1.Create
 	if err != nil {
 		return nil, err
 	}
-	return &usherv1.CreatePolicyDraftResponse{Draft: draftTo(account, stored, true)}, nil
+	return &usherv1.CreatePolicyDraftResponse{Draft: s.draftOf(account, stored)}, nil
 }
 
 // ListPolicyDrafts lists the drafts without their policies.
@@ -108,7 +123,7 @@ func (s *policyService) GetPolicyDraft(_ context.Context, r *usherv1.GetPolicyDr
 	if err != nil {
 		return nil, err
 	}
-	return &usherv1.GetPolicyDraftResponse{Draft: draftTo(account, d, true)}, nil
+	return &usherv1.GetPolicyDraftResponse{Draft: s.draftOf(account, d)}, nil
 }
 
 // UpdatePolicyDraft changes a draft.
@@ -145,7 +160,7 @@ func (s *policyService) UpdatePolicyDraft(ctx context.Context, r *usherv1.Update
 	if err != nil {
 		return nil, err
 	}
-	return &usherv1.UpdatePolicyDraftResponse{Draft: draftTo(account, stored, true)}, nil
+	return &usherv1.UpdatePolicyDraftResponse{Draft: s.draftOf(account, stored)}, nil
 }
 
 // DeletePolicyDraft throws a draft away.

@@ -137,7 +137,7 @@ func (s *policyService) importDraft(
 	}
 	brought := namesOf(in.Policies)
 	problems = slices.Concat(problems, s.deps.Policies.CheckList(account, list), replaced(brought, live, changes))
-	message := draftTo(account, d, true)
+	message := s.draftOf(account, d)
 	resp := &usherv1.ImportPoliciesResponse{Problems: problemsTo(errorsFirst(problems)), Revision: d.Base, Draft: message.GetName()}
 	for i, p := range list {
 		if brought[p.Name] {

@@ -267,6 +267,16 @@ func TestDraftsFromFirstToPublished(t *testing.T) {
 	if names(d, "policies") != "b new-one broken default" || d["description"] != "What changes in spring" {
 		t.Errorf("draft %v", d)
 	}
+	for _, d := range []map[string]any{d, f.rest(t, "GET", account+"/policyDrafts/spring", "", 200)} {
+		holds(t, `"path":"effect.teleport"`, `"ERROR"`)(d["policies"])
+	}
+	odd := f.rest(t, "POST", account+"/policyDrafts", `{"name":"odd","policies":[{"name":"A","effect":{"rank":{}}},{"name":"ok","effect":{}}]}`, 200)
+	holds(t, `"path":"name"`, `"path":"effect"`)(odd["policies"])
+	holds(t, `"path":"name"`)(f.rest(t, "POST", account+"/policies:check", `{"draft":"odd"}`, 200)["problems"])
+	if got := violated(f.rest(t, "POST", account+"/policyDrafts/odd:publish", `{}`, 400)); !strings.Contains(got, "policies[0].name") || !strings.Contains(got, "policies[1].effect") {
+		t.Errorf("publishing violates %q", got)
+	}
+	f.rest(t, "DELETE", account+"/policyDrafts/odd", "", 200)
 	f.restAs(t, f.admin, "PATCH", account+"/policyDrafts/spring", `{"description":"x"}`, 409, "If-Match", `"`+stale+`"`)
 	list := f.rest(t, "GET", account+"/policyDrafts", "", 200)["drafts"].([]any)
 	if len(list) != 2 || strings.Contains(text(list), "teleport") {
