@@ -162,7 +162,7 @@ func read(body []byte, into any) error {
 
 // kindOf names a Go type as callers know it.
 func kindOf(t reflect.Type) string {
-	switch t.Kind() {
+	switch t.Kind() { //nolint:exhaustive // no body has fields of other kinds than these and texts
 	case reflect.Map:
 		return "a JSON object of properties"
 	case reflect.Struct:
