@@ -47,10 +47,22 @@ func splitBodyError(text string) (field, problem string) {
 	// A query parameter: parsing field "page_size": strconv.ParseInt: ...
 	if _, rest, ok := strings.Cut(text, `parsing field "`); ok {
 		if field, _, ok := strings.Cut(rest, `"`); ok {
-			return field, "has a value that cannot be read"
+			return field, "has a value that cannot be read" + queryHint(text)
 		}
 	}
 	return "request", text
+}
+
+// queryHint shows how a time or a duration is written, told by the complaint about
+// the one that was sent.
+func queryHint(complaint string) string {
+	switch {
+	case strings.Contains(complaint, "parsing time"), strings.Contains(complaint, "Timestamp"):
+		return "; write a time as RFC 3339 such as 2026-11-22T10:00:00Z"
+	case strings.Contains(complaint, "time: "), strings.Contains(complaint, "Duration"):
+		return "; write a duration in seconds such as 0.02s"
+	}
+	return ""
 }
 
 // messageOf finds the message that v is, or points to.
