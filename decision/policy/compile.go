@@ -17,9 +17,10 @@ type leaf struct {
 	expected                  any
 	slot, other               int // of the left side and of value_from; -1 for none
 	test                      test
-	result                    int    // of CEL: place among the results of the input
-	broken                    string // why it never runs
-	filled                    bool   // asks for what a template needs
+	result                    int            // of CEL: place among the results of the input
+	broken                    string         // why it never runs
+	zone                      *time.Location // of a condition on the clock
+	filled                    bool           // asks for what a template needs
 }
 
 // node is a compiled condition: test for the decision, the rest for the index
@@ -247,9 +248,12 @@ func (c *compiler) window(w *Window, s scope) node {
 	l := leaf{path: s.path, attribute: "time", operator: "time", expected: w.String(), slot: -1, other: -1}
 	var open opening
 	if w.Calendar == "" {
-		open = compileWindow(w, s.path+".time", &c.check)
-	} else {
-		open = c.calendar(w, s.path+".time", &l)
+		own := compileWindow(w, s.path+".time", &c.check)
+		open, l.zone = own, own.zone
+	} else if open = c.calendar(w, s.path+".time", &l); l.broken == "" {
+		if named, ok := open.(*hours); ok {
+			l.zone = named.zone
+		}
 	}
 	return c.during(open, w.Attribute, scope{path: s.path + ".time", candidate: s.candidate}, l, time.UTC)
 }
@@ -257,6 +261,7 @@ func (c *compiler) window(w *Window, s scope) node {
 func (c *compiler) dates(w *DateWindow, s scope) node {
 	l := leaf{path: s.path, attribute: "date", operator: "date", expected: w.String(), slot: -1, other: -1}
 	open := compileDates(w, s.path+".date", &c.check)
+	l.zone = open.zone
 	return c.during(open, w.Attribute, scope{path: s.path + ".date", candidate: s.candidate}, l, open.zone)
 }
 

@@ -48,6 +48,8 @@ type Input struct {
 	cels    []celResult
 	origins []origin
 	clock   any // Now as traces show it; nil until one asks
+	// clockZone is the zone of clock.
+	clockZone string
 	// redacting fills templates for records, see Redacting.
 	redacting bool
 }

@@ -121,7 +121,7 @@ func (l *leaf) trace(in *Input, t *event.ConditionTrace) {
 			t.Source, t.Age = o.source, o.age
 		}
 	case l.broken == "" && l.operator != celOperator:
-		t.Actual = in.clockText()
+		t.Actual = in.clockText(l.zone)
 	}
 	if l.other >= 0 {
 		t.Expected = in.values[l.other].boxed()
@@ -129,10 +129,15 @@ func (l *leaf) trace(in *Input, t *event.ConditionTrace) {
 	l.redact(in, t)
 }
 
-// clockText is the decision's time as conditions on the clock show it.
-func (in *Input) clockText() any {
-	if in.clock == nil {
-		in.clock = in.facts.Now.UTC().Format("Mon 2006-01-02 15:04:05")
+// clockText is the decision's time as the clock on the wall of the condition's zone
+// shows it. Conditions mostly are of few zones, so the last text is kept.
+func (in *Input) clockText(zone *time.Location) any {
+	if zone == nil {
+		zone = time.UTC
+	}
+	if in.clock == nil || in.clockZone != zone.String() {
+		in.clockZone = zone.String()
+		in.clock = in.facts.Now.In(zone).Format("Mon 2006-01-02 15:04:05 ") + in.clockZone
 	}
 	return in.clock
 }
