@@ -77,11 +77,21 @@ func withVM(do func(*quickjs.VM) ([]byte, error)) (out []byte, err error) {
 // a bound of time, so they are refused.
 var bigInt = regexp.MustCompile(`(^|[^\w$.])(\d[\d_]*|0[xX][\da-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+)n\b`)
 
+// asyncMain finds a main that gives a promise. Nobody waits for one, so it would
+// fail at every call. Comments are taken out before; what is missed is found then.
+var (
+	comments  = regexp.MustCompile(`(?s:/\*.*?\*/)|//[^\n]*`)
+	asyncMain = regexp.MustCompile(`(?m)(^|[;}])\s*(async\s+function\s*\*?\s*main\b|(const|let|var)\s+main\s*=\s*async\b)`)
+)
+
 // compile makes the bytecode of a function that defines main. The source must
 // stand by itself: then nothing in it can end the function that it is put into.
 func compile(source string) ([]byte, error) {
 	if found := bigInt.FindStringSubmatch(source); found != nil {
 		return nil, fmt.Errorf("has the BigInt %sn: use numbers", found[2])
+	}
+	if asyncMain.MatchString(comments.ReplaceAllString(source, " ")) {
+		return nil, errors.New("main is async: it must return a value, not a promise; write function main(args)")
 	}
 	return withVM(func(vm *quickjs.VM) ([]byte, error) {
 		if _, err := vm.Compile("\"use strict\";"+source+"\n", quickjs.EvalGlobal); err != nil {
