@@ -205,9 +205,9 @@ func (t *turn) renderedArms(r *policy.Rule, in *policy.Input) []policy.ArmAction
 	return arms
 }
 
-func (t *turn) show(real, record event.Action) {
-	if real, record = withType(real), withType(record); !reflect.DeepEqual(real, record) {
-		t.shown = append(t.shown, shown{real, record})
+func (t *turn) show(filled, record event.Action) {
+	if filled, record = withType(filled), withType(record); !reflect.DeepEqual(filled, record) {
+		t.shown = append(t.shown, shown{filled, record})
 	}
 }
 

@@ -477,6 +477,47 @@ func TestNoRecordHoldsPersonalValues(t *testing.T) {
 	}
 }
 
+// TestBuiltInAttributesCanBePersonal: what a consumer said and who it was is kept out
+// of the record, under either name, and policies have it.
+func TestBuiltInAttributesCanBePersonal(t *testing.T) {
+	s := open(t)
+	for _, name := range []string{"user_message", "consumer_id"} {
+		s.attribute(catalog.Attribute{Name: name, PII: true})
+	}
+	s.documents(`"when": {"all": [{"attribute": "orchestrator.userMessage", "operator": "contains", "value": "help"},
+		{"attribute": "conversation.consumerId", "operator": "exists", "value": true}]},
+		"effect": {"fixed": {"actions": [{"type": "SEND_MESSAGE", "payload": {"text": "you said: {{user_message}}"}}]}}`)
+	answer, record, err := s.engine.Answer(t.Context(), &decision.Request{
+		Account: "acme", ConsumerID: canary, UserMessage: "help " + canary, Attributes: map[string]any{"user_message": canary, "tier": "gold"},
+	})
+	must(t, err)
+	if answer.Policy != "p0" || answer.ConsumerID != canary || !strings.HasSuffix(fmt.Sprint(answer.Actions[0].Payload["text"]), canary) {
+		t.Errorf("the answer is %+v", answer)
+	}
+	m, err := event.EncodeDecision(record, event.JSON)
+	must(t, err)
+	if strings.Contains(string(m.Value), canary) || record.Attributes["tier"] != "gold" {
+		t.Errorf("the record is %s", m.Value)
+	}
+	if diff := cmp.Diff([]string{"consumer_id", "orchestrator.userMessage"}, record.Redacted); diff != "" {
+		t.Error(diff)
+	}
+	for _, refused := range []catalog.Attribute{
+		{Name: "conversation_id", PII: true},
+		{Name: "user_message", Type: policy.TypeNumber, PII: true},
+		{Name: "consumer_id", Source: catalog.SourceStatic, Value: "x"},
+	} {
+		if _, err := s.catalog.Attributes.Put(t.Context(), "acme", refused, 0, control.Author{Name: "test"}); err == nil {
+			t.Errorf("%+v was stored", refused)
+		}
+	}
+	// Taking the mark away leaves the attribute as it was built in.
+	must(t, s.catalog.Attributes.Delete(t.Context(), "acme", "user_message", 0, control.Author{Name: "test"}))
+	if a, err := s.catalog.AnyAttribute("acme", "user_message"); err != nil || a.PII || a.Source != catalog.SourceBuiltin {
+		t.Errorf("left is %+v, %v", a, err)
+	}
+}
+
 func TestTheAccountsDefaultIsLookedUpFor(t *testing.T) {
 	s := open(t)
 	a, err := s.control.GetAccount("acme")

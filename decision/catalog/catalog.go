@@ -129,8 +129,14 @@ func (c *Catalog) Attribute(account, name string) (Attribute, bool) {
 // AllAttributes lists the account's attributes and those built in, by name.
 func (c *Catalog) AllAttributes(account string) []Attribute {
 	out := c.Attributes.List(account)
+	own := make(map[string]bool, len(out))
+	for i := range out {
+		own[out[i].Name] = true
+	}
 	for _, b := range builtin() {
-		out = append(out, *b)
+		if !own[b.Name] {
+			out = append(out, *b)
+		}
 	}
 	slices.SortFunc(out, func(a, b Attribute) int { return strings.Compare(a.Name, b.Name) })
 	return out
@@ -139,12 +145,16 @@ func (c *Catalog) AllAttributes(account string) []Attribute {
 // AnyAttribute returns an attribute of the account or one built in, or a NotFound
 // fault.
 func (c *Catalog) AnyAttribute(account, name string) (Attribute, error) {
+	a, err := c.Attributes.Get(account, name)
+	if err == nil {
+		return a, nil
+	}
 	for _, b := range builtin() {
 		if b.Name == name {
 			return *b, nil
 		}
 	}
-	return c.Attributes.Get(account, name)
+	return a, err
 }
 
 // Function returns a function as callers of it need it.

@@ -26,6 +26,10 @@ var families = []string{"conversation", "sde", "orchestrator", "skill", "candida
 
 func (a *Attribute) check(s *scene, c *fault.Check) {
 	checkText(c, "description", a.Description, maxDescription)
+	if isBuiltin(a.Name) {
+		a.checkBuiltin(c)
+		return
+	}
 	checkSource(c, a.Source)
 	a.checkName(c)
 	if a.Type == "" {
@@ -40,6 +44,40 @@ func (a *Attribute) check(s *scene, c *fault.Check) {
 	a.checkAllowed(c)
 	a.checkStatic(c)
 	a.checkFunction(s, c)
+}
+
+// checkBuiltin lets an account say of a built-in attribute about people only whether
+// it is personal, and describe it; what it is, is Usher's.
+func (a *Attribute) checkBuiltin(c *fault.Check) {
+	if !canBePersonal(a.Name) {
+		c.Add("name", "%q is built in", a.Name)
+		return
+	}
+	var own *Attribute
+	for _, b := range builtin() {
+		if b.Name == a.Name {
+			own = b
+		}
+	}
+	if a.Source != "" && a.Source != SourceBuiltin || a.Type != "" && a.Type != own.Type ||
+		len(a.Allowed) > 0 && !reflect.DeepEqual(a.Allowed, own.Allowed) ||
+		a.Value != nil || a.Function != "" || a.Path != "" || len(a.Arguments) > 0 {
+		c.Add("name", "%q is built in: only pii and description can be set", a.Name)
+	}
+	if a.Description == "" {
+		a.Description = own.Description
+	}
+	a.Type, a.Allowed, a.Source = own.Type, own.Allowed, SourceBuiltin
+}
+
+// canBePersonal tells the built-in attributes that records can do without.
+func canBePersonal(name string) bool {
+	switch name {
+	case "user_message", "orchestrator.userMessage", "consumer_id", "conversation.consumerId",
+		"visitor_id", "session_id", "conversation.groupId":
+		return true
+	}
+	return strings.HasPrefix(name, "sde.")
 }
 
 func checkSource(c *fault.Check, source string) {
@@ -67,8 +105,6 @@ func (a *Attribute) checkName(c *fault.Check) {
 	}
 	first, rest, dotted := strings.Cut(a.Name, ".")
 	switch {
-	case isBuiltin(a.Name):
-		c.Add("name", "%q is built in", a.Name)
 	case a.Source == SourceStatic || a.Source == SourceFunction:
 		if first != "custom" || rest == "" || strings.Contains(rest, ".") {
 			c.Add("name", "a %s attribute must be called custom.<name>, such as %q", a.Source, "custom."+a.Name[strings.LastIndex(a.Name, ".")+1:])

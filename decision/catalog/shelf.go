@@ -104,7 +104,7 @@ func (s *Shelf[T]) Put(ctx context.Context, account string, v T, base int64, by 
 func (s *Shelf[T]) Delete(ctx context.Context, account, id string, etag int64, by control.Author) error {
 	sc := &scene{account: account, state: s.catalog.log.State()}
 	r, ok := sc.state.Get(account, s.kind, id)
-	if s.kind == configlog.KindAttribute && isBuiltin(id) {
+	if !ok && s.kind == configlog.KindAttribute && isBuiltin(id) {
 		return fault.New(fault.Precondition, "ATTRIBUTE_BUILTIN", "attribute %q is built in", id)
 	}
 	if !ok {
