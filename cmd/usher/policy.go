@@ -149,12 +149,22 @@ func (l *policyFiles) read(s *source, format string) {
 	}
 	result, err := foreign.Read(format, s.json)
 	for _, p := range policy.ProblemsOf(err) {
+		// The document's own faults are about the format or the document.
+		if p.Path != "" {
+			p.Description = "the " + p.Path + " " + p.Description
+		}
 		p.Path = ""
 		l.add(s, p)
 	}
+	faulty := map[string]bool{}
 	for _, p := range result.Problems {
 		l.add(s, p)
+		if p.Severity == policy.Error {
+			faulty[policyOf(p.Path)] = true
+		}
 	}
+	delete(faulty, "")
+	l.faulty += len(faulty)
 	for _, p := range result.Policies {
 		if first, twice := l.homes[p.Name]; twice {
 			l.add(s, policy.Problem{
@@ -169,6 +179,13 @@ func (l *policyFiles) read(s *source, format string) {
 			l.silent[p.Name] = true
 		}
 	}
+}
+
+// policyOf is where the policy of a list stands that a path goes into; empty when
+// the path is of no policy of a list.
+func policyOf(path string) string {
+	end := strings.IndexByte(path, ']')
+	return path[:end+1]
 }
 
 func (l *policyFiles) add(s *source, p policy.Problem) {

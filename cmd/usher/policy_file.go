@@ -72,6 +72,10 @@ func (s *source) parse(text []byte, extension string) {
 // readJSON keeps the text as it is and notes where its values begin.
 func (s *source) readJSON(text []byte) {
 	s.json = text
+	if len(bytes.TrimSpace(text)) == 0 {
+		s.fault, s.faultLine = errors.New("the file is empty"), 1
+		return
+	}
 	l := locator{source: s, text: text, dec: json.NewDecoder(bytes.NewReader(text))}
 	if err := l.value("", 0); err != nil {
 		s.fault, s.faultLine = fmt.Errorf("is not JSON: %w", err), l.line()
@@ -173,11 +177,13 @@ func (s *source) line(path string) int {
 func (s *source) readYAML(text []byte) {
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {
-		s.fault, s.faultLine = fmt.Errorf("is neither JSON nor YAML: %w", err), yamlLine(err)
+		// The line stands before the message, as with every other fault.
+		text := regexp.MustCompile(`^yaml: (line \d+: )?`).ReplaceAllString(err.Error(), "")
+		s.fault, s.faultLine = errors.New("is neither JSON nor YAML: "+text), yamlLine(err)
 		return
 	}
 	if len(root.Content) != 1 {
-		s.fault, s.faultLine = errors.New("is empty"), 1
+		s.fault, s.faultLine = errors.New("the file is empty"), 1
 		return
 	}
 	y := yamlWriter{source: s, left: maxNodes}

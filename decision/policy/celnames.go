@@ -82,7 +82,7 @@ func (w *nameWalk) walk(e ast.Expr) {
 	case ast.CallKind:
 		call := e.AsCall()
 		w.indexed(call)
-		if call.IsMemberFunction() {
+		if call.IsMemberFunction() && !isNamespace(call.Target()) {
 			w.walk(call.Target())
 		}
 		for _, arg := range call.Args() {
@@ -122,6 +122,12 @@ func (w *nameWalk) comprehension(c ast.ComprehensionExpr) {
 	for _, name := range bound {
 		w.bound[name]--
 	}
+}
+
+// isNamespace tells math.sqrt(x), where math is part of the function's name, from a
+// method of an attribute.
+func isNamespace(target ast.Expr) bool {
+	return target.Kind() == ast.IdentKind && target.AsIdent() == "math"
 }
 
 // isTypeName lists the names that CEL itself gives a meaning.

@@ -1,8 +1,11 @@
 package foreign
 
 import (
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/usherhq/usher/decision/policy"
 )
 
 // call translates isTimeRange and isDateRange.
@@ -43,16 +46,27 @@ func (t *translator) ranged(n *node) (from, to string, out doc, ok bool) {
 	out = doc{}
 	if len(texts) > 2 && texts[2] != "" {
 		out["zone"] = texts[2]
+		if _, err := time.LoadLocation(texts[2]); err != nil {
+			t.fail(n.args[2], policy.CodeBadZone, "%q is not a time zone such as America/New_York", texts[2])
+		}
 	}
 	if len(days) > 0 {
 		out["days"] = days
+		for _, day := range days {
+			if text, _ := day.(string); !slices.Contains(dayNames(), text) {
+				t.fail(n, policy.CodeBadTime, "%q is not a day of the week such as MON", text)
+			}
+		}
 	}
 	return strings.TrimSpace(texts[0]), strings.TrimSpace(texts[1]), out, true
 }
 
+// dayNames are the days of the week as Usher spells them.
+func dayNames() []string { return []string{"MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"} }
+
 // weekdays reads MON, Monday, or a span such as MON-FRI.
 func weekdays(text string) []any {
-	names := []string{"MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"}
+	names := dayNames()
 	position := func(s string) int {
 		s = strings.ToUpper(strings.TrimSpace(s))
 		for i, name := range names {
@@ -88,7 +102,11 @@ func (t *translator) timeRange(n *node) doc {
 	to, okTo := timeOfDay(toText)
 	switch {
 	case !okFrom:
-		return t.fail(n.args[0], "BAD_TIME", "%q is not a time of day such as '09:00:00'", fromText)
+		t.fail(n.args[0], "BAD_TIME", "%q is not a time of day such as '09:00:00'", fromText)
+		if okTo {
+			return doc{}
+		}
+		fallthrough
 	case !okTo:
 		return t.fail(n.args[1], "BAD_TIME", "%q is not a time of day such as '17:30:00'", toText)
 	case to == "23:59:59":
@@ -123,7 +141,11 @@ func (t *translator) dateRange(n *node) doc {
 	to, okTo := date(toText)
 	switch {
 	case !okFrom:
-		return t.fail(n.args[0], "BAD_DATE", "%q is not a date such as '12/24/2026', month first", fromText)
+		t.fail(n.args[0], "BAD_DATE", "%q is not a date such as '12/24/2026', month first", fromText)
+		if okTo {
+			return doc{}
+		}
+		fallthrough
 	case !okTo:
 		return t.fail(n.args[1], "BAD_DATE", "%q is not a date such as '12/26/2026', month first", toText)
 	case to < from:

@@ -108,6 +108,8 @@ func (r *reader) right(l *leaf, operator policy.Operator) doc {
 			return doc{}
 		}
 	}
+	r.blank(l.attribute, join(l.path, "property"))
+	r.blank(l.from, at)
 	if operator == policy.Contains {
 		return r.reversed(l)
 	}

@@ -91,7 +91,7 @@ func Read(format string, document []byte) (Result, error) {
 	}
 	if format == "" {
 		if format = detect(tree); format == "" {
-			check.Add("format", "cannot be found out from the document; name one of %s", strings.Join(Formats(), ", "))
+			check.Add("format", "cannot be found out; name one of %s", strings.Join(Formats(), ", "))
 			return Result{}, check.Err("the document cannot be read")
 		}
 	}
@@ -155,9 +155,11 @@ type reader struct {
 	policies []*policy.Policy
 	ids      map[string]bool
 	silent   map[string]bool
+	format   string
 }
 
 func (r *reader) read(format string, tree any) {
+	r.format = format
 	switch format {
 	case FormatUsher:
 		r.usher(tree)
@@ -242,8 +244,9 @@ func (r *reader) usher(tree any) {
 		}
 		r.policy = name
 		title, _ := fields["display_name"].(string)
+		before := r.errors
 		d["name"] = r.claim(name, title, path, name == policy.DefaultName)
-		r.keep(d, path, r.errors, asIs)
+		r.keep(d, path, before, asIs)
 	}, "policies")
 	slices.SortStableFunc(r.policies, func(a, b *policy.Policy) int {
 		return compareNumbers(a.Rank, b.Rank)

@@ -99,8 +99,20 @@ func (r *reader) expression(v any, path string) doc {
 		r.err(path, policy.CodeInvalid, "is %s, must be a string", nameOf(v))
 		return nil
 	}
-	t := &translator{out: &r.sink, path: path, rename: func(name string) string { return name }}
+	t := &translator{out: &r.sink, path: path, rename: func(name string) string {
+		r.blank(name, path)
+		return name
+	}}
 	return t.expression(text)
+}
+
+// blank refuses a custom attribute whose name has a blank in it: the catalogue
+// takes none such, so the condition would never see a value.
+func (r *reader) blank(name, path string) {
+	if strings.HasPrefix(name, "custom.") && strings.ContainsAny(name, " \t\n") {
+		r.err(path, policy.CodeInvalid, "%q has a blank in its name, which no custom attribute can; write %q, and name the attribute so",
+			name, strings.Join(strings.Fields(name), "_"))
+	}
 }
 
 // conditions reads a list of conditions, one alone, or an expression.
@@ -155,7 +167,9 @@ func (r *reader) action(v any, path string) any {
 	switch kind {
 	case "TRANSFER_TO_AGENT":
 		// The bot says -1 when there is no skill to fall back to.
-		if skill, ok := p.text("fallbackSkillId", "fallbackSkill", "fallback_skill", "skillId"); ok && skill != "-1" {
+		if skill, ok := p.text("fallbackSkillId", "fallbackSkill", "fallback_skill", "skillId"); ok && skill == "-1" {
+			r.warn(join(path, "payload"), CodeNotTaken, "the fallback skill -1 means none and is left out: without the agent the conversation waits for nobody else")
+		} else if ok {
 			own["fallback_skill"] = skill
 		}
 	case "SEND_MESSAGE":

@@ -53,6 +53,8 @@ func plain() *strings.Replacer {
 // name when it is an id, else one made of the title. It warns where people would
 // look for the policy under another name.
 func (r *reader) claim(name, title, path string, isDefault bool) string {
+	// In Usher's own documents an id is meant as it stands.
+	twice := r.format == FormatUsher && policy.ValidName(name)
 	id := name
 	if !policy.ValidName(id) || id == policy.DefaultName && !isDefault {
 		if id = Slug(name); id == "" {
@@ -69,7 +71,10 @@ func (r *reader) claim(name, title, path string, isDefault bool) string {
 	}
 	r.ids[free] = true
 	r.policy = free
-	if free != id {
+	if free != id && twice {
+		r.policy = id
+		r.err(join(path, "name"), policy.CodeDuplicatePolicy, "the id %q stands twice; give one of the policies another name", id)
+	} else if free != id {
 		r.warn(path, CodeRenamed, "the id %q is taken by an earlier policy of the document; this one becomes %q", id, free)
 	}
 	return free

@@ -25,6 +25,8 @@ type node struct {
 	value any
 	args  []*node
 	at    int
+	// single says that a comparison was written with one equals sign.
+	single bool
 }
 
 // Bounds of an expression. Policies bound conditions more tightly; these keep a
@@ -146,11 +148,12 @@ func (p *parser) not() *node {
 func (p *parser) comparison() *node {
 	left := p.sum()
 	at := p.peek().at
+	single := p.peek().kind == tokenSign && p.peek().text == "="
 	op, ok := p.comparator()
 	if !ok {
 		return left
 	}
-	n := &node{kind: nodeBinary, op: op, args: []*node{left, p.sum()}, at: at}
+	n := &node{kind: nodeBinary, op: op, args: []*node{left, p.sum()}, at: at, single: single}
 	if _, again := p.comparator(); again {
 		return p.fail("a comparison has two sides; join comparisons with and")
 	}

@@ -107,6 +107,9 @@ func isComparator(op string) bool {
 
 // comparison translates a node with a comparison sign.
 func (t *translator) comparison(n *node) doc {
+	if n.single && !t.nulls {
+		t.out.warn(t.path, CodeApproximated, "%s= is read as ==; use ==", (&syntaxError{at: n.at}).Error())
+	}
 	if t.special != nil {
 		if c, taken := t.special(n); taken {
 			return c
