@@ -241,6 +241,6 @@ func (c *compiler) known(r resource, id, path string) {
 		return
 	}
 	if _, ok := r.ids[id]; !ok {
-		c.check.fail(r.code, path, "%q is not %s of the account", id, r.name)
+		c.check.fail(r.code, path, "%q is not %s of the account; add it to the catalogue%s", id, r.name, nearest(id, sortedKeys(r.ids)))
 	}
 }

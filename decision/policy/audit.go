@@ -37,7 +37,7 @@ func (c *compiler) checkName(name, path string) {
 	case c.audit.Strict:
 		c.check.fail(CodeUnknownAttribute, path, "%q is not an attribute of the account; declare it%s", name, c.didYouMean(name))
 	default:
-		c.check.warn(CodeUnknownAttribute, path, "%q is not declared: it is UNKNOWN unless requests bring it%s", name, c.didYouMean(name))
+		c.check.warn(CodeUnknownAttribute, path, "%q is not declared: it is UNKNOWN unless requests bring it; declare it among the attributes of the account, or see that they do%s", name, c.didYouMean(name))
 	}
 }
 
@@ -213,17 +213,17 @@ func (v *value) is(t AttributeType) bool {
 
 // didYouMean names the attribute that is spelt most like it, if one is near.
 func (c *compiler) didYouMean(name string) string {
-	best, least := "", 3
-	consider := func(other string) {
+	return nearest(name, append(sortedKeys(c.builtins), sortedKeys(c.audit.Attributes)...))
+}
+
+// nearest names what is spelt most like the name, if something is near; the first of
+// several.
+func nearest(name string, others []string) string {
+	best, least := "", min(3, len(name)) // of a letter alone any other is near
+	for _, other := range others {
 		if d := distance(strings.ToLower(name), strings.ToLower(other), least); d < least {
 			best, least = other, d
 		}
-	}
-	for _, other := range sortedKeys(c.builtins) {
-		consider(other)
-	}
-	for _, other := range sortedKeys(c.audit.Attributes) {
-		consider(other)
 	}
 	if best == "" {
 		return ""

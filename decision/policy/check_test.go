@@ -181,3 +181,11 @@ func TestFaultsOfExpressions(t *testing.T) {
 		}
 	}
 }
+
+// TestStringsOfTimeSayHowTheyLook wants an example beside the type.
+func TestStringsOfTimeSayHowTheyLook(t *testing.T) {
+	_, err := policy.Parse([]byte(`{"effect":{"steps":[{"rank":{},"expires_after":45}]}}`))
+	if problems := policy.ProblemsOf(err); len(problems) != 1 || problems[0].Description != `is a number, must be a string such as "45s"` {
+		t.Errorf("problems %+v", problems)
+	}
+}

@@ -281,7 +281,7 @@ func (c *compiler) calendar(w *Window, path string, l *leaf) opening {
 	if found == nil {
 		l.broken = "calendar " + strconv.Quote(w.Calendar) + " is not known"
 		if c.audit != nil {
-			c.check.fail(CodeUnknownCalendar, path+".calendar", "%q is not a calendar of the account", w.Calendar)
+			c.check.fail(CodeUnknownCalendar, path+".calendar", "%q is not a calendar of the account; create it, with its hours%s", w.Calendar, nearest(w.Calendar, sortedKeys(c.env.Calendars)))
 		}
 		return nil
 	}
@@ -349,8 +349,32 @@ func (c *compiler) template(text, path string) (template, []leaf) {
 		at := c.attribute(t[i].attribute, scope{path: path}, "")
 		t[i].slot = at
 		l := leaf{path: path, attribute: t[i].attribute, operator: string(Exists), expected: true, slot: at, other: -1, filled: true}
-		l.test = func(in *Input) truth { return truthOf(in.values[at].kind != kindMissing) }
+		l.test = fillable(at, strings.HasSuffix(path, ".target"), len(t) > 1)
 		leaves = append(leaves, l)
 	}
+	for i := range t {
+		if strings.Contains(t[i].text, "{{") {
+			c.check.Add(path, "has braces that name no attribute; write {{name}}")
+			break
+		}
+	}
 	return t, leaves
+}
+
+// fillable says whether the attribute in a slot can stand in a template: in a
+// target a text that is not empty or a number, within a text anything that can be
+// spelled, and on its own whatever there is.
+func fillable(slot int, target, within bool) test {
+	return func(in *Input) truth {
+		v := &in.values[slot]
+		switch {
+		case v.kind == kindMissing && in.failure(slot) != "":
+			return isUnknown
+		case v.kind == kindMissing, within && v.kind == kindOther:
+			return isFalse
+		case target:
+			return truthOf(v.kind == kindNumber || v.kind == kindString && v.str != "")
+		}
+		return isTrue
+	}
 }

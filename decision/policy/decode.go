@@ -53,14 +53,15 @@ func (o *object) done() {
 	}
 }
 
-func (o *object) text(key string) string {
+// text takes a string; such are examples of it for messages.
+func (o *object) text(key string, such ...string) string {
 	v, path, ok := o.take(key)
 	if !ok {
 		return ""
 	}
 	s, isText := v.(string)
 	if !isText {
-		o.d.check.unreadable(CodeInvalid, path, "is %s, must be a string", nameOf(v))
+		o.d.check.unreadable(CodeInvalid, path, "is %s, must be %s", nameOf(v), strings.Join(append([]string{"a string"}, such...), " "))
 	}
 	return s
 }
@@ -133,6 +134,9 @@ func (d *decoder) policy(tree any) *Policy {
 	}
 	if v, path, ok := o.take("exception"); ok {
 		e := d.object(v, path)
+		if _, given := e.fields["when"]; !given && len(e.fields) > 0 {
+			d.check.fail(CodeMissing, join(path, "when"), "is missing: an exception that always holds would never let the policy itself decide")
+		}
 		p.Exception = &Exception{When: d.optional(e, "when")}
 		if v, at, ok := e.take("effect"); ok {
 			p.Exception.Effect = d.effect(v, at)

@@ -74,7 +74,7 @@ func (d *decoder) step(v any, path string) Step {
 	defer o.done()
 	return Step{
 		Fixed: d.fixed(o), Rank: d.rank(o), Split: d.split(o),
-		SkipWhen: d.optional(o, "skip_when"), ExpiresAfter: strings.TrimSpace(o.text("expires_after")),
+		SkipWhen: d.optional(o, "skip_when"), ExpiresAfter: strings.TrimSpace(o.text("expires_after", `such as "45s"`)),
 	}
 }
 
