@@ -47,8 +47,8 @@ type PolicyReportQuery struct {
 }
 
 // PolicyReport counts a time by policy. A policy is counted wherever it matched,
-// whether it decided or took candidates away; decisions that no policy decided are
-// those of the policy "default".
+// whether it decided or took candidates away, the policy "default" where it was its
+// turn. Unmatched are the decisions that none decided, that one included.
 type PolicyReport struct {
 	Decisions, Unmatched uint64
 	Policies             map[string]*PolicyCounts

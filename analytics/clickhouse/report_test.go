@@ -28,6 +28,15 @@ func TestPolicyReportIsARecount(t *testing.T) {
 		}
 		empty(t, db)
 		h.load(t, r, db)
+		var again []*event.Decision // requests that another replica decided a second later, too
+		for _, d := range h.decisions {
+			if rapid.Bool().Draw(r, "again") {
+				later := *d
+				later.Time, later.Policies = d.Time.Add(time.Second), nil
+				again = append(again, &later)
+			}
+		}
+		keepAgain(t, db, again)
 		q := analytics.PolicyReportQuery{
 			Account: "acme", Objective: rapid.SampledFrom([]string{"solve", "please"}).Draw(r, "objective"),
 			From: epoch, To: epoch.Add(60 * time.Minute), Grain: analytics.Hour, Now: h.now,
@@ -56,6 +65,9 @@ func drawMatches(r *rapid.T, d *event.Decision) {
 		}
 		d.Policies = append(d.Policies, trace)
 	}
+	if d.Policy == "" && rapid.Bool().Draw(r, "has default") {
+		d.Policies = append(d.Policies, event.PolicyTrace{Policy: "default", State: event.True})
+	}
 	d.Baseline = rapid.SampledFrom([]string{"", "sales", "care"}).Draw(r, "baseline")
 }
 
@@ -78,7 +90,7 @@ func (h *history) recount(q analytics.PolicyReportQuery) *analytics.PolicyReport
 			}
 			into = append(into, out.Policies[name])
 		}
-		if d.Policy == "" {
+		if d.Policy == "" && !slices.Contains(matchedBy(d), "default") {
 			out.Unmatched++
 		}
 		for _, c := range into {
@@ -98,9 +110,6 @@ func matchedBy(d *event.Decision) []string {
 		if p.State == event.True {
 			names = append(names, p.Policy)
 		}
-	}
-	if d.Policy == "" {
-		names = append(names, "default")
 	}
 	return names
 }

@@ -26,6 +26,9 @@ func TestDecisionsAreSearched(t *testing.T) {
 			d := decision(fmt.Sprintf("d%02d", i), epoch.Add(time.Duration(rapid.IntRange(0, 8).Draw(r, "at"))*time.Millisecond))
 			d.Account, d.ConversationID, d.ConsumerID = word("account", "acme", "other"), word("conversation", "c1", "c2"), word("consumer", "u1", "u2")
 			d.Policy, d.Chosen, d.DecidedBy = word("policy", "", "vip"), word("chosen", "a", "b"), event.DecidedBy(word("by", "model", "policy"))
+			if d.Policy == "" && rapid.Bool().Draw(r, "has default") {
+				d.Policies = []event.PolicyTrace{{Policy: "vip", State: event.False}, {Policy: "default", State: event.True}}
+			}
 			all = append(all, d)
 		}
 		keep(t, db, all)
@@ -34,8 +37,8 @@ func TestDecisionsAreSearched(t *testing.T) {
 			r.Fatal(err)
 		}
 		q := analytics.DecisionQuery{
-			Account: "acme", ConversationID: word("c?", "", "c1"), ConsumerID: word("u?", "", "u2"), Policy: word("p?", "", "vip"),
-			Chosen: word("k?", "", "a"), DecidedBy: word("by?", "", "model"), Limit: rapid.IntRange(1, 7).Draw(r, "page"),
+			Account: "acme", ConversationID: word("c?", "", "c1"), ConsumerID: word("u?", "", "u2"), Policy: word("p?", "", "vip", "default"),
+			Chosen: word("k?", "", "a"), DecidedBy: word("by?", "", "model"), Limit: rapid.SampledFrom([]int{1, 2, 7, 100}).Draw(r, "page"),
 		}
 		if rapid.Bool().Draw(r, "in time") {
 			q.From, q.To = epoch.Add(2*time.Millisecond), epoch.Add(7*time.Millisecond)
@@ -86,6 +89,27 @@ func keep(tb testing.TB, db *DB, decisions []*event.Decision) {
 	}
 }
 
+// keepAgain writes decisions whose ids are there already, as two processes do that
+// insert the two answers to one request in the same instant: one alone would see the
+// other row and leave out its own.
+func keepAgain(tb testing.TB, db *DB, decisions []*event.Decision) {
+	tb.Helper()
+	twins := make([]*event.Decision, len(decisions))
+	for i, d := range decisions {
+		twin := *d
+		twin.Account = "twin-" + d.Account
+		twins[i] = &twin
+	}
+	if len(twins) == 0 {
+		return
+	}
+	keep(tb, db, twins)
+	err := db.exec(tb.Context(), "INSERT INTO decisions SETTINGS insert_deduplicate = 0 SELECT * REPLACE (substring(account, 6) AS account) FROM decisions WHERE startsWith(account, 'twin-')")
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
 func TestReplayStreamsTheNewestWithTheirRewards(t *testing.T) {
 	db := open(t)
 	h := &history{objectives: map[string]event.Objective{"solve": {Terms: []event.Term{{Kind: "resolved", Weight: 1}}, Max: 1, Window: time.Hour}}}
@@ -102,6 +126,8 @@ func TestReplayStreamsTheNewestWithTheirRewards(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		empty(t, db)
 		h.load(t, r, db)
+		again := decision("d7", h.decisions[7].Time.Add(time.Millisecond))
+		keepAgain(t, db, []*event.Decision{again})
 		n := rapid.IntRange(1, 12).Draw(r, "limit")
 		var got []string
 		for row, err := range db.Replay(t.Context(), analytics.ReplayQuery{Account: "acme", Objective: "solve", From: epoch, To: epoch.Add(time.Hour), Limit: n}) {
@@ -139,21 +165,26 @@ func TestPoliciesAndConditionsCanBeAskedInSQL(t *testing.T) {
 		}},
 		{Policy: "rest", Revision: 1, State: event.NotReached},
 	}
-	keep(t, db, []*event.Decision{d, decision("d2", epoch)})
+	byDefault := decision("d2", epoch)
+	byDefault.Policy, byDefault.Policies = "", []event.PolicyTrace{{Policy: "vip", State: event.False}, {Policy: "default", State: event.True}}
+	keep(t, db, []*event.Decision{d, byDefault})
+	if got := scalar[string](t, db, "SELECT toString(groupArray((policy, decided))) FROM policy_log WHERE account = 'acme' AND decision_id = 'd2'"); got != "[('vip',0),('default',1)]" {
+		t.Errorf("of a decision by default policy_log has %s", got)
+	}
 	got := scalar[string](t, db, `SELECT arrayStringConcat(groupArray(line), '\n') FROM (
 		SELECT toString((position, policy, revision, state, decided, exception, cause, conditions)) AS line
 		FROM policy_log WHERE account = 'acme' AND conversation_id = 'c-d1' ORDER BY position)`)
-	want := `(1,'night',3,'DISABLED',0,0,'schedule',[])
-(2,'vip',4,'TRUE',1,1,'',['when.all[0]: tier in ["gold","black"] is TRUE, was "gold"','when.all[1]: skill.sales.load less_than 0.5 is UNKNOWN (missing)'])
-(3,'rest',1,'NOT_REACHED',0,0,'',[])`
+	want := `(0,'night',3,'DISABLED',0,0,'schedule',[])
+(1,'vip',4,'TRUE',1,1,'',['when.all[0]: tier in ["gold","black"] is TRUE, was "gold"','when.all[1]: skill.sales.load less_than 0.5 is UNKNOWN (missing)'])
+(2,'rest',1,'NOT_REACHED',0,0,'',[])`
 	if got != want {
 		t.Errorf("policy_log has\n%s, want\n%s", got, want)
 	}
 	got = scalar[string](t, db, `SELECT arrayStringConcat(groupArray(line), '\n') FROM (
 		SELECT toString((position, policy, path, attribute, operator, expected, actual, truth, cause, source, age_ns)) AS line
 		FROM condition_log WHERE account = 'acme' AND decision_id = 'd1' ORDER BY path)`)
-	want = `(2,'vip','when.all[0]','tier','in','["gold","black"]','"gold"','TRUE','','sde',0)
-(2,'vip','when.all[1]','skill.sales.load','less_than','0.5','','UNKNOWN','missing','',1000000000)`
+	want = `(1,'vip','when.all[0]','tier','in','["gold","black"]','"gold"','TRUE','','sde',0)
+(1,'vip','when.all[1]','skill.sales.load','less_than','0.5','','UNKNOWN','missing','',1000000000)`
 	if got != want {
 		t.Errorf("condition_log has\n%s, want\n%s", got, want)
 	}

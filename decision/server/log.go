@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/pipeline/event"
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
@@ -67,7 +68,13 @@ func (s *decisionService) ListDecisions(ctx context.Context, r *usherv1.ListDeci
 		found = append(found, stored...)
 	}
 	slices.SortStableFunc(found, newestFirst)
-	found = slices.CompactFunc(found, func(a, b *event.Decision) bool { return a.ID == b.ID })
+	// Decided again under the same request id, a decision has two times.
+	seen := make(map[string]bool, len(found))
+	found = slices.DeleteFunc(found, func(d *event.Decision) bool {
+		was := seen[d.ID]
+		seen[d.ID] = true
+		return was
+	})
 	resp := &usherv1.ListDecisionsResponse{}
 	if len(found) > size {
 		found = found[:size]
@@ -147,10 +154,20 @@ func between(c *fault.Check, start, end *timestamppb.Timestamp) (from, to time.T
 // matches says of a decision at hand what the search says of stored ones.
 func (q *DecisionQuery) matches(d *event.Decision) bool {
 	is := func(want, got string) bool { return want == "" || want == got }
-	return is(q.ConversationID, d.ConversationID) && is(q.ConsumerID, d.ConsumerID) && is(q.Policy, d.Policy) &&
+	return is(q.ConversationID, d.ConversationID) && is(q.ConsumerID, d.ConsumerID) && is(q.Policy, policyOf(d)) &&
 		is(q.Chosen, d.Chosen) && is(q.DecidedBy, string(d.DecidedBy)) &&
 		(q.From.IsZero() || !d.Time.Before(q.From)) && (q.To.IsZero() || d.Time.Before(q.To)) &&
 		(q.BeforeID == "" || newestFirst(&event.Decision{Time: q.Before, ID: q.BeforeID}, d) < 0)
+}
+
+// policyOf names the policy that decided: "default" where that one matched and no
+// other did, although the record of such a decision names none.
+func policyOf(d *event.Decision) string {
+	isDefault := func(p event.PolicyTrace) bool { return p.Policy == policy.DefaultName && p.State == event.True }
+	if d.Policy == "" && slices.ContainsFunc(d.Policies, isDefault) {
+		return policy.DefaultName
+	}
+	return d.Policy
 }
 
 // pageAfter is the token of the page that follows a decision.

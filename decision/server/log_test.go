@@ -128,6 +128,12 @@ func TestDecisionsAreListed(t *testing.T) {
 	if want := []string{fresh, "old-0", "old-1", "old-2", "old-3", "old-4"}; !slices.Equal(paged, want) {
 		t.Errorf("paged: %v", paged)
 	}
+	other := *again // as another replica decided it again
+	other.Time = again.Time.Add(-time.Second)
+	f.warehouse.decisions["default/"+fresh] = &other
+	if got := list("conversation_id=c1"); !slices.Equal(got, []string{fresh, "old-1", "old-3"}) {
+		t.Errorf("one decision at two times: %v", got)
+	}
 	delete(f.warehouse.decisions, "default/"+fresh) // not stored yet
 	if got := list("conversation_id=c1"); !slices.Equal(got, []string{fresh, "old-1", "old-3"}) {
 		t.Errorf("read your decisions: %v", got)
@@ -143,6 +149,20 @@ func TestDecisionsAreListed(t *testing.T) {
 	f.rest(t, "GET", "/v1/accounts/nobody/decisions", "", 404)
 	f.warehouse.away = fault.New(fault.Unavailable, "AWAY", "away")
 	f.rest(t, "GET", "/v1/accounts/default/decisions", "", 503)
+}
+
+// What the policy "default" decided is found under it, before it is stored, too.
+func TestDecisionsOfTheDefaultAreListed(t *testing.T) {
+	f := start(t)
+	decide := func() string {
+		return f.rest(t, "POST", "/v1/accounts/default/nextActions", `{"candidates":[{"target":"billing"}]}`, 200)["decision_id"].(string)
+	}
+	decide() // by nothing
+	f.rest(t, "POST", "/v1/accounts/default/policies?policy_id=default", `{"effect":{"fixed":{"actions":[{"target":"desk"}]}}}`, 200)
+	id := decide()
+	if got := ids(f.rest(t, "GET", "/v1/accounts/default/decisions?policy=default", "", 200)); !slices.Equal(got, []string{id}) {
+		t.Errorf("found %v, want %s", got, id)
+	}
 }
 
 func TestDecisionsAreVerified(t *testing.T) {

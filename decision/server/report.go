@@ -25,7 +25,8 @@ type UsageQuery struct {
 }
 
 // Usage counts a time by policy. A policy counts wherever it matched, whether it
-// decided or took candidates away; "default" has the decisions of no other policy.
+// decided or took candidates away. Unmatched are the decisions that none decided, the
+// policy "default" included.
 type Usage struct {
 	Decisions, Unmatched int64
 	Policies             map[string]UsageCounts

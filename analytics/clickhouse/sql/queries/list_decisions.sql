@@ -1,5 +1,6 @@
--- Rows that were stored twice are equal and share (time, decision_id), so LIMIT BY
--- does what FINAL would, and the newest page is read in order of the key.
+-- A decision may be stored more than once: as equal rows with one time, and, when a
+-- request was repeated at another replica or after a restart, under one id at several
+-- times. The newest one stands for it on a page.
 SELECT record
 FROM decisions
 WHERE account = {account:String} AND (time, decision_id) IN (
@@ -11,13 +12,17 @@ WHERE account = {account:String} AND (time, decision_id) IN (
         AND time <= fromUnixTimestamp64Milli({before:Int64}, 'UTC')
         AND (time < fromUnixTimestamp64Milli({before:Int64}, 'UTC') OR decision_id < {before_id:String})
         {{- end}}
-        {{- if .ConversationID}} AND conversation_id = {conversation:String}{{end}}
-        {{- if .ConsumerID}} AND consumer_id = {consumer:String}{{end}}
-        {{- if .Policy}} AND policy = {policy:String}{{end}}
-        {{- if .Chosen}} AND chosen = {chosen:String}{{end}}
-        {{- if .DecidedBy}} AND decided_by = {decided_by:String}{{end}}
+        {{- template "wanted" .}}
     ORDER BY time DESC, decision_id DESC
-    LIMIT 1 BY time, decision_id
+    LIMIT 1 BY decision_id
     LIMIT {limit:UInt64})
 ORDER BY time DESC, decision_id DESC
-LIMIT 1 BY time, decision_id
+LIMIT 1 BY decision_id
+
+{{- define "wanted"}}
+        {{- if .ConversationID}} AND conversation_id = {conversation:String}{{end}}
+        {{- if .ConsumerID}} AND consumer_id = {consumer:String}{{end}}
+        {{- if eq .Policy "default"}} AND policy = '' AND has(policies_true, 'default'){{else if .Policy}} AND policy = {policy:String}{{end}}
+        {{- if .Chosen}} AND chosen = {chosen:String}{{end}}
+        {{- if .DecidedBy}} AND decided_by = {decided_by:String}{{end}}
+{{- end}}

@@ -4,6 +4,8 @@ WITH
             cityHash64(policies_true, policy, baseline != '' AND baseline = chosen) AS key
         FROM decisions FINAL
         WHERE account = {account:String} AND time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
+        ORDER BY time
+        LIMIT 1 BY id
     ),
     attributed AS (
         SELECT d.id AS id, d.key AS key, d.time AS decided_at, o.kind AS kind, o.value AS value, o.time AS time

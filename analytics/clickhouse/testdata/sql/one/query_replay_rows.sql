@@ -1,5 +1,8 @@
 SELECT d.record, r.rewarded = 1, r.reward
-FROM (SELECT decision_id, record FROM decisions FINAL WHERE account = {account:String} AND decision_id = {id:String}) AS d
+FROM (
+    SELECT decision_id, record FROM decisions FINAL WHERE account = {account:String} AND decision_id = {id:String}
+    LIMIT 1 BY decision_id
+) AS d
 LEFT JOIN (
     SELECT decision_id, reward, 1 AS rewarded
     FROM (
@@ -131,4 +134,5 @@ WHERE revision > 0 AND objective = {objective:String}
 WHERE s.outcomes > 0
     OR (ob.has_default AND toUnixTimestamp64Milli(d.time) + ob.window_ms < toUnixTimestamp64Milli(now64(3, 'UTC')))
     )
+    LIMIT 1 BY decision_id
 ) AS r ON d.decision_id = r.decision_id;
