@@ -253,7 +253,14 @@ func (c *compiler) special(cond *Condition, s scope, slot int, wrong func(string
 		if !ok {
 			return wrong("true or false")
 		}
-		return func(in *Input) truth { return truthOf((in.values[slot].kind != kindMissing) == want) }
+		return func(in *Input) truth {
+			there := in.values[slot].kind != kindMissing
+			// What could not be looked up is not known to be absent.
+			if !there && in.failure(slot) != "" {
+				return isUnknown
+			}
+			return truthOf(there == want)
+		}
 	case Matches:
 		return c.pattern(cond, s, slot, wrong)
 	default:

@@ -354,7 +354,7 @@ func (c *compiler) template(text, path string) (template, []leaf) {
 	}
 	for i := range t {
 		if strings.Contains(t[i].text, "{{") {
-			c.check.Add(path, "has braces that name no attribute; write {{name}}")
+			c.check.warn(CodeInvalid, path, "has braces that name no attribute and are sent as they are; write {{name}}")
 			break
 		}
 	}
