@@ -46,8 +46,10 @@ Policies that never matched and attributes that were UNKNOWN are listed too.`,
 		}
 		return w.served(&r, func(ctx context.Context, a *api, _ []string) error {
 			now := time.Now().UTC()
-			query := url.Values{"period": {period}, "objective": {objective},
-				"start_time": {now.Add(-length).Format(time.RFC3339Nano)}, "end_time": {now.Format(time.RFC3339Nano)}}
+			query := url.Values{
+				"period": {period}, "objective": {objective},
+				"start_time": {now.Add(-length).Format(time.RFC3339Nano)}, "end_time": {now.Format(time.RFC3339Nano)},
+			}
 			var answer usherv1.ReportPoliciesResponse
 			if err := a.call(ctx, http.MethodGet, a.path("/policies:report?"+query.Encode()), nil, &answer); err != nil {
 				return err
