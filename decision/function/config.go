@@ -2,6 +2,7 @@ package function
 
 import (
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,8 +20,9 @@ type Config struct {
 	MaxAnswer int
 	// CacheBytes bounds the memory of cached results.
 	CacheBytes int
-	// Runtimes is how many JavaScript functions run at the same time; each takes
-	// up to 8 MB.
+	// Runtimes is how many JavaScript functions run at the same time; each takes up
+	// to 8 MB and, while a script loops, a core. One core is left for deciding:
+	// otherwise scripts that hang would hold up those who gave up on them.
 	Runtimes int
 	// Failures in a row open a function's circuit for OpenFor: it is refused
 	// meanwhile, and then tried once.
@@ -30,7 +32,7 @@ type Config struct {
 
 // DefaultConfig reaches public services over TLS only.
 func DefaultConfig() Config {
-	return Config{MaxAnswer: 64 << 10, CacheBytes: 32 << 20, Runtimes: 8, Failures: 5, OpenFor: 5 * time.Second}
+	return Config{MaxAnswer: 64 << 10, CacheBytes: 32 << 20, Runtimes: max(1, runtime.GOMAXPROCS(0)-1), Failures: 5, OpenFor: 5 * time.Second}
 }
 
 // Validate reports every value that breaks a rule.
