@@ -2,6 +2,7 @@ package policy
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/usherhq/usher/pipeline/event"
 )
@@ -39,10 +40,5 @@ func (l *leaf) redact(in *Input, t *event.ConditionTrace) {
 
 // personal reports whether the expression looks at something personal.
 func (l *celLeaf) personal(in *Input) bool {
-	for _, slot := range l.slots {
-		if in.personal(slot) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(l.slots, in.personal)
 }

@@ -55,7 +55,18 @@ func (t *tally) estimate(p *Plan) Estimate {
 	if share := float64(t.rewards) / float64(max(t.decisions, 1)); share < fewRewarded {
 		e.Warnings = append(e.Warnings, fmt.Sprintf("%.3g %% of the decisions have a reward: it is that of those alone", 100*share))
 	}
-	e.Trusted = e.Unsupported <= maxUnsupported && found.EffectiveSampleSize >= minEffective && math.Abs(found.MeanWeight-1) <= maxWeightSlip
+	// What is skipped is mostly where the draft looks at something new, so it is no
+	// sample of the rest.
+	var skipped int64
+	for _, n := range t.skipped {
+		skipped += n
+	}
+	missing := float64(skipped) / float64(skipped+t.decisions)
+	if missing > maxUnsupported {
+		e.Warnings = append(e.Warnings, fmt.Sprintf("%.3g %% of the decisions cannot be replayed, and they are not like the others: "+
+			"the estimate says nothing of them", 100*missing))
+	}
+	e.Trusted = missing <= maxUnsupported && e.Unsupported <= maxUnsupported && found.EffectiveSampleSize >= minEffective && math.Abs(found.MeanWeight-1) <= maxWeightSlip
 	if !e.Trusted {
 		e.IPS = 0
 		return e

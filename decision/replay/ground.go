@@ -71,10 +71,17 @@ func (g *ground) pastAt(ctx context.Context, at time.Time) (*past, error) {
 	}
 	p, err := pastOf(ctx, g.state, g.plan.Account, 0, at)
 	if err == nil {
+		if len(g.pasts) >= keptPasts {
+			clear(g.pasts)
+		}
 		g.pasts[place] = p
 	}
 	return p, err
 }
+
+// keptPasts bounds the settings and lists of former times that are kept at once.
+// Rows come in the order of time, so starting anew costs one reading of each.
+const keptPasts = 32
 
 // former is a list that decided, and how the draft differs from it.
 type former struct {
@@ -125,6 +132,9 @@ func (g *ground) list(revision int64) (*former, error) {
 	}
 	for i := range f.changes {
 		f.byPolicy[f.changes[i].Policy] = &f.changes[i]
+	}
+	if len(g.lists) >= keptPasts {
+		clear(g.lists)
 	}
 	g.lists[revision] = f
 	return f, nil
