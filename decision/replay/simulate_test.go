@@ -204,6 +204,15 @@ func TestWorthIsEstimatedWhereTheLogCanTell(t *testing.T) {
 	if e := same.Estimate; !e.Trusted || math.Abs(e.Simulated-e.Logged) > 1e-9 || same.Changed != 0 || e.LargestWeight > 1+1e-9 {
 		t.Errorf("the same list: %+v", e)
 	}
+	// A third of the rows cannot say what the draft wants to know: the rest is no
+	// sample of all.
+	curious := h.draft(map[string]string{
+		"a": `{"when": {"all": [{"attribute": "intent", "operator": "equal", "value": "help"}, {"attribute": "crm.tier", "operator": "equal", "value": "gold"}]}, "effect": {"fixed": {"actions": [{"target": "care"}]}}}`,
+		"b": `{"effect": {"rank": {}}}`,
+	}, "a", "b")
+	if r := h.simulate(log, curious); r.Decisions != 4000 || r.Estimate.Trusted || r.Estimate.Simulated != 0 || len(r.Estimate.Warnings) == 0 {
+		t.Errorf("with rows left out: %d replayed, %+v", r.Decisions, r.Estimate)
+	}
 	for name, draft := range map[string]*policy.Set{"what was never offered": always("elsewhere"), "nothing": h.draft(map[string]string{"p": `{"effect": {"deny": {"targets": ["billing", "sales", "care"]}}}`}, "p")} {
 		if e := h.simulate(log, draft).Estimate; e.Trusted || e.Simulated != 0 || e.Lower != 0 || e.Upper != 1 || len(e.Warnings) == 0 || e.Unsupported < .99 {
 			t.Errorf("%s: %+v", name, e)
