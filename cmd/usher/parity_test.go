@@ -39,9 +39,10 @@ func TestParity(t *testing.T) {
 
 	desk := httptest.NewServer(http.HandlerFunc(backOffice))
 	t.Cleanup(desk.Close)
-	args := append(free(t.TempDir()), "--set", "pipeline.batch_age=100ms",
+	args := append(free(t.TempDir()), "--set", "pipeline.batch_age=100ms", "--set", "decision.budget=500ms",
 		"--set", "decision.function_hosts="+strings.TrimPrefix(desk.URL, "http://"))
 	p := launch(t, args...)
+	t.Cleanup(p.stop) // killed, it would leave the engine writing into a folder that is being removed
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
