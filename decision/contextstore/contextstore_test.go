@@ -362,7 +362,7 @@ func TestRunSweeps(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	for deadline := time.Now().Add(10 * time.Second); counted(t, registry, "usher_context_swept_total", "") < 4; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); counted(t, registry, "usher_context_swept_total", "") < 4; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("nothing is swept after the engine was away")
 		}

@@ -56,7 +56,7 @@ func (k *kafka) Publish(_ context.Context, msgs []event.Message) error {
 // published counts the messages of a topic once the spool is empty.
 func (f *fixture) published(t *testing.T, topic string) []event.Message {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); f.spool.Stats().Backlog > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); f.spool.Stats().Backlog > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the spool does not drain")
 		}
