@@ -317,6 +317,7 @@ func (t *turn) answer() {
 		}
 		t.d.Chosen = t.fixed[foremost(t.fixed)].Key()
 		t.d.PolicyOnly = t.d.Chosen
+		t.dropDenied()
 		return
 	}
 	order := t.ranked()
@@ -324,6 +325,7 @@ func (t *turn) answer() {
 	for n, i := range order {
 		t.d.Actions[n] = t.d.Candidates[i].Action
 	}
+	t.dropDenied()
 	t.d.Chosen, t.d.PolicyOnly = t.keyAt(t.chosen), t.keyAt(t.policyOnly)
 	t.factors(order)
 }

@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"maps"
 	"math"
 
 	"github.com/cespare/xxhash/v2"
@@ -143,11 +144,44 @@ func (t *turn) seated(a event.Action) event.Action {
 	}
 	t.rerouted = append(t.rerouted, skill)
 	in := event.Action{Type: transferToSkill, Target: skill}
+	t.dropped = t.dropped || t.banned(in)
 	if record := t.asShown(a); len(t.shown) > 0 {
 		hidden, _ := record.Payload[payloadFallback].(string)
 		t.show(in, event.Action{Type: transferToSkill, Target: hidden})
 	}
 	return in
+}
+
+// dropDenied takes out of the answer the skills that policies took away and an agent
+// would fall back to: what is denied must reach nobody by a detour. The record's
+// candidates keep what was offered.
+func (t *turn) dropDenied() {
+	if len(t.bans) == 0 {
+		return
+	}
+	for i := range t.d.Actions {
+		a := &t.d.Actions[i]
+		skill, _ := a.Payload[payloadFallback].(string)
+		if a.Type != transferToAgent || skill == "" || skill == noFallback ||
+			!t.banned(event.Action{Type: transferToSkill, Target: skill}) {
+			continue
+		}
+		record := t.asShown(*a)
+		*a, record = withoutFallback(*a), withoutFallback(record)
+		if len(t.shown) > 0 {
+			t.show(*a, record)
+		}
+		t.dropped = true
+	}
+}
+
+func withoutFallback(a event.Action) event.Action {
+	a.Payload = maps.Clone(a.Payload)
+	delete(a.Payload, payloadFallback)
+	if len(a.Payload) == 0 {
+		a.Payload = nil
+	}
+	return a
 }
 
 func (t *turn) away(agent, skill string) bool {

@@ -16,6 +16,7 @@ const (
 	ReasonSplit           = "SPLIT"                   // a policy shares conversations by weight
 	ReasonStepWidened     = "STEP_WIDENED"            // a later step of the policy answered
 	ReasonAgentAway       = "AGENT_UNAVAILABLE"       // a skill stands in for an agent
+	ReasonFallbackDenied  = "FALLBACK_DENIED"         // a policy took away the skill that an agent would fall back to
 	ReasonNoCandidate     = "NO_ELIGIBLE_CANDIDATE"   // nothing is left to answer
 	VerdictDenied         = "DENIED_BY_POLICY:"       // verdict of a candidate: followed by the policy
 	VerdictNotSelected    = "NOT_SELECTED_BY_POLICY:" // verdict: the deciding policy ranks others

@@ -102,6 +102,9 @@ func (t *turn) why() (event.DecidedBy, []string) {
 	if t.isRerouted() {
 		reasons = append(reasons, ReasonAgentAway)
 	}
+	if t.dropped {
+		reasons = append(reasons, ReasonFallbackDenied)
+	}
 	if len(t.bans) > 0 && t.anyDenied() {
 		reasons = append(reasons, ReasonDenied)
 	}

@@ -36,6 +36,7 @@ type turn struct {
 	fixed     []event.Action
 	shares    []float64 // probabilities of a split, by candidate; nil without one
 	rerouted  []string  // keys of skills that stand in for agents
+	dropped   bool      // an agent lost a denied fallback
 	offered   int       // candidates of the caller, its baseline included
 	emptied   bool
 
