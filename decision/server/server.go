@@ -123,6 +123,9 @@ func (s *Server) Services() []rpc.Service {
 		service(&usherv1.TokenService_ServiceDesc, &tokenService{Server: s}, tokenRules(), func(ctx context.Context, m *rpc.Mux, c grpc.ClientConnInterface) error {
 			return usherv1.RegisterTokenServiceHandlerClient(ctx, m, usherv1.NewTokenServiceClient(c))
 		}),
+		service(&usherv1.LearningService_ServiceDesc, &learningService{Server: s}, learningRules(), func(ctx context.Context, m *rpc.Mux, c grpc.ClientConnInterface) error {
+			return usherv1.RegisterLearningServiceHandlerClient(ctx, m, usherv1.NewLearningServiceClient(c))
+		}),
 	}
 }
 

@@ -646,13 +646,16 @@ func (x *Holiday) GetTo() string {
 type Skill struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// accounts/{account}/skills/{skill}
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	DisplayName   string                 `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	Description   string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
-	Etag          string                 `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Name        string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	DisplayName string                 `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	Description string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	Etag        string                 `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	UpdateTime  *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Exploratory draws that the skill may get in an hour; the account's bound when
+	// unset, none at all when 0.
+	ExplorationPerHour *int64 `protobuf:"varint,6,opt,name=exploration_per_hour,json=explorationPerHour,proto3,oneof" json:"exploration_per_hour,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Skill) Reset() {
@@ -718,6 +721,13 @@ func (x *Skill) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *Skill) GetExplorationPerHour() int64 {
+	if x != nil && x.ExplorationPerHour != nil {
+		return *x.ExplorationPerHour
+	}
+	return 0
 }
 
 // Agent is a person.
@@ -4375,14 +4385,16 @@ const file_usher_v1_catalog_proto_rawDesc = "" +
 	"\x04date\x18\x01 \x01(\tR\x04date\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x12\n" +
 	"\x04from\x18\x03 \x01(\tR\x04from\x12\x0e\n" +
-	"\x02to\x18\x04 \x01(\tR\x02to\"\xb7\x01\n" +
+	"\x02to\x18\x04 \x01(\tR\x02to\"\x87\x02\n" +
 	"\x05Skill\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12 \n" +
 	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x12\n" +
 	"\x04etag\x18\x04 \x01(\tR\x04etag\x12A\n" +
 	"\vupdate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
-	"updateTime\"\xad\x01\n" +
+	"updateTime\x125\n" +
+	"\x14exploration_per_hour\x18\x06 \x01(\x03H\x00R\x12explorationPerHour\x88\x01\x01B\x17\n" +
+	"\x15_exploration_per_hour\"\xad\x01\n" +
 	"\x05Agent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x16\n" +
@@ -4883,6 +4895,7 @@ func file_usher_v1_catalog_proto_init() {
 		return
 	}
 	file_usher_v1_decision_proto_init()
+	file_usher_v1_catalog_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -49,8 +49,13 @@ type Account struct {
 	// Refuse policies that name attributes which the catalogue does not have; they
 	// are a warning otherwise.
 	StrictAttributes *bool `protobuf:"varint,10,opt,name=strict_attributes,json=strictAttributes,proto3,oneof" json:"strict_attributes,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// A policy condition; conversations for which it holds are never explored on.
+	NoExploration *structpb.Struct `protobuf:"bytes,11,opt,name=no_exploration,json=noExploration,proto3" json:"no_exploration,omitempty"`
+	// Exploratory draws that one target may get in an hour where its skill does not
+	// say; no bound when unset.
+	ExplorationPerHour *int64 `protobuf:"varint,12,opt,name=exploration_per_hour,json=explorationPerHour,proto3,oneof" json:"exploration_per_hour,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Account) Reset() {
@@ -151,6 +156,20 @@ func (x *Account) GetStrictAttributes() bool {
 		return *x.StrictAttributes
 	}
 	return false
+}
+
+func (x *Account) GetNoExploration() *structpb.Struct {
+	if x != nil {
+		return x.NoExploration
+	}
+	return nil
+}
+
+func (x *Account) GetExplorationPerHour() int64 {
+	if x != nil && x.ExplorationPerHour != nil {
+		return *x.ExplorationPerHour
+	}
+	return 0
 }
 
 // CreateAccountRequest carries the new account. Its id is taken from account_id,
@@ -569,10 +588,17 @@ type Objective struct {
 	// it silence teaches nothing.
 	DefaultReward *float64 `protobuf:"fixed64,8,opt,name=default_reward,json=defaultReward,proto3,oneof" json:"default_reward,omitempty"`
 	// Gain over the champion that a challenger must prove.
-	Margin        float64                `protobuf:"fixed64,9,opt,name=margin,proto3" json:"margin,omitempty"`
-	Version       int64                  `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`
-	Etag          string                 `protobuf:"bytes,11,opt,name=etag,proto3" json:"etag,omitempty"`
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	Margin     float64                `protobuf:"fixed64,9,opt,name=margin,proto3" json:"margin,omitempty"`
+	Version    int64                  `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`
+	Etag       string                 `protobuf:"bytes,11,opt,name=etag,proto3" json:"etag,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// What decisions teach whose outcomes may still come: WAIT (nothing before the
+	// window has passed or an outcome has come; the default) or WEIGH (outcomes count at
+	// once, weighted by the chance that they have come by now).
+	OpenRows string `protobuf:"bytes,13,opt,name=open_rows,json=openRows,proto3" json:"open_rows,omitempty"`
+	// Reward that one minute of expected wait costs when seats are ranked; 0 ranks by
+	// expected reward alone.
+	WaitPrice     float64 `protobuf:"fixed64,14,opt,name=wait_price,json=waitPrice,proto3" json:"wait_price,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -689,6 +715,20 @@ func (x *Objective) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *Objective) GetOpenRows() string {
+	if x != nil {
+		return x.OpenRows
+	}
+	return ""
+}
+
+func (x *Objective) GetWaitPrice() float64 {
+	if x != nil {
+		return x.WaitPrice
+	}
+	return 0
 }
 
 // ObjectiveTerm is one outcome kind's part.
@@ -1690,7 +1730,9 @@ type Model struct {
 	State      string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// The model card: training window, rows, losses, gate verdict, data hash.
-	Card          *structpb.Struct `protobuf:"bytes,4,opt,name=card,proto3" json:"card,omitempty"`
+	Card *structpb.Struct `protobuf:"bytes,4,opt,name=card,proto3" json:"card,omitempty"`
+	// Set when rows it learned from were erased: train anew no later than this.
+	RetrainBy     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=retrain_by,json=retrainBy,proto3" json:"retrain_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1749,6 +1791,13 @@ func (x *Model) GetCreateTime() *timestamppb.Timestamp {
 func (x *Model) GetCard() *structpb.Struct {
 	if x != nil {
 		return x.Card
+	}
+	return nil
+}
+
+func (x *Model) GetRetrainBy() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RetrainBy
 	}
 	return nil
 }
@@ -2159,7 +2208,7 @@ var File_usher_v1_control_proto protoreflect.FileDescriptor
 
 const file_usher_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x16usher/v1/control.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x04\n" +
+	"\x16usher/v1/control.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x05\n" +
 	"\aAccount\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12>\n" +
@@ -2173,11 +2222,14 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	"\x17conversation_attributes\x18\b \x01(\bH\x02R\x16conversationAttributes\x88\x01\x01\x12%\n" +
 	"\x0erouting_skills\x18\t \x03(\tR\rroutingSkills\x120\n" +
 	"\x11strict_attributes\x18\n" +
-	" \x01(\bH\x03R\x10strictAttributes\x88\x01\x01B\r\n" +
+	" \x01(\bH\x03R\x10strictAttributes\x88\x01\x01\x12>\n" +
+	"\x0eno_exploration\x18\v \x01(\v2\x17.google.protobuf.StructR\rnoExploration\x125\n" +
+	"\x14exploration_per_hour\x18\f \x01(\x03H\x04R\x12explorationPerHour\x88\x01\x01B\r\n" +
 	"\v_account_idB\x11\n" +
 	"\x0f_sde_attributesB\x1a\n" +
 	"\x18_conversation_attributesB\x14\n" +
-	"\x12_strict_attributes\"h\n" +
+	"\x12_strict_attributesB\x17\n" +
+	"\x15_exploration_per_hour\"h\n" +
 	"\x14CreateAccountRequest\x121\n" +
 	"\aaccount\x18\x01 \x01(\v2\x11.usher.v1.AccountB\x04\xe2A\x01\x02R\aaccount\x12\x1d\n" +
 	"\n" +
@@ -2200,7 +2252,7 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"m\n" +
 	"\x14ListAccountsResponse\x12-\n" +
 	"\baccounts\x18\x01 \x03(\v2\x11.usher.v1.AccountR\baccounts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa9\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe5\x03\n" +
 	"\tObjective\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12-\n" +
@@ -2215,7 +2267,10 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	" \x01(\x03B\x04\xe2A\x01\x03R\aversion\x12\x12\n" +
 	"\x04etag\x18\v \x01(\tR\x04etag\x12A\n" +
 	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
-	"updateTimeB\x11\n" +
+	"updateTime\x12\x1b\n" +
+	"\topen_rows\x18\r \x01(\tR\bopenRows\x12\x1d\n" +
+	"\n" +
+	"wait_price\x18\x0e \x01(\x01R\twaitPriceB\x11\n" +
 	"\x0f_default_reward\"Y\n" +
 	"\rObjectiveTerm\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
@@ -2280,13 +2335,15 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x14\n" +
-	"\x12DeleteModeResponse\"\x9b\x01\n" +
+	"\x12DeleteModeResponse\"\xd6\x01\n" +
 	"\x05Model\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12;\n" +
 	"\vcreate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12+\n" +
-	"\x04card\x18\x04 \x01(\v2\x17.google.protobuf.StructR\x04card\"m\n" +
+	"\x04card\x18\x04 \x01(\v2\x17.google.protobuf.StructR\x04card\x129\n" +
+	"\n" +
+	"retrain_by\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tretrainBy\"m\n" +
 	"\x11ListModelsRequest\x12\x1c\n" +
 	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -2391,72 +2448,74 @@ var file_usher_v1_control_proto_goTypes = []any{
 var file_usher_v1_control_proto_depIdxs = []int32{
 	37, // 0: usher.v1.Account.default_effect:type_name -> google.protobuf.Struct
 	38, // 1: usher.v1.Account.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 2: usher.v1.CreateAccountRequest.account:type_name -> usher.v1.Account
-	0,  // 3: usher.v1.CreateAccountResponse.account:type_name -> usher.v1.Account
-	0,  // 4: usher.v1.GetAccountResponse.account:type_name -> usher.v1.Account
-	0,  // 5: usher.v1.UpdateAccountRequest.account:type_name -> usher.v1.Account
-	39, // 6: usher.v1.UpdateAccountRequest.update_mask:type_name -> google.protobuf.FieldMask
-	0,  // 7: usher.v1.UpdateAccountResponse.account:type_name -> usher.v1.Account
-	0,  // 8: usher.v1.ListAccountsResponse.accounts:type_name -> usher.v1.Account
-	10, // 9: usher.v1.Objective.terms:type_name -> usher.v1.ObjectiveTerm
-	40, // 10: usher.v1.Objective.window:type_name -> google.protobuf.Duration
-	38, // 11: usher.v1.Objective.update_time:type_name -> google.protobuf.Timestamp
-	9,  // 12: usher.v1.ListObjectivesResponse.objectives:type_name -> usher.v1.Objective
-	9,  // 13: usher.v1.GetObjectiveResponse.objective:type_name -> usher.v1.Objective
-	9,  // 14: usher.v1.CreateObjectiveRequest.objective:type_name -> usher.v1.Objective
-	9,  // 15: usher.v1.CreateObjectiveResponse.objective:type_name -> usher.v1.Objective
-	9,  // 16: usher.v1.UpdateObjectiveRequest.objective:type_name -> usher.v1.Objective
-	39, // 17: usher.v1.UpdateObjectiveRequest.update_mask:type_name -> google.protobuf.FieldMask
-	9,  // 18: usher.v1.UpdateObjectiveResponse.objective:type_name -> usher.v1.Objective
-	38, // 19: usher.v1.Mode.update_time:type_name -> google.protobuf.Timestamp
-	19, // 20: usher.v1.ListModesResponse.modes:type_name -> usher.v1.Mode
-	19, // 21: usher.v1.GetModeResponse.mode:type_name -> usher.v1.Mode
-	19, // 22: usher.v1.UpdateModeRequest.mode:type_name -> usher.v1.Mode
-	39, // 23: usher.v1.UpdateModeRequest.update_mask:type_name -> google.protobuf.FieldMask
-	19, // 24: usher.v1.UpdateModeResponse.mode:type_name -> usher.v1.Mode
-	38, // 25: usher.v1.Model.create_time:type_name -> google.protobuf.Timestamp
-	37, // 26: usher.v1.Model.card:type_name -> google.protobuf.Struct
-	28, // 27: usher.v1.ListModelsResponse.models:type_name -> usher.v1.Model
-	28, // 28: usher.v1.GetModelResponse.model:type_name -> usher.v1.Model
-	28, // 29: usher.v1.PromoteModelResponse.model:type_name -> usher.v1.Model
-	28, // 30: usher.v1.RollbackModelResponse.model:type_name -> usher.v1.Model
-	1,  // 31: usher.v1.ControlService.CreateAccount:input_type -> usher.v1.CreateAccountRequest
-	3,  // 32: usher.v1.ControlService.GetAccount:input_type -> usher.v1.GetAccountRequest
-	5,  // 33: usher.v1.ControlService.UpdateAccount:input_type -> usher.v1.UpdateAccountRequest
-	7,  // 34: usher.v1.ControlService.ListAccounts:input_type -> usher.v1.ListAccountsRequest
-	11, // 35: usher.v1.ControlService.ListObjectives:input_type -> usher.v1.ListObjectivesRequest
-	13, // 36: usher.v1.ControlService.GetObjective:input_type -> usher.v1.GetObjectiveRequest
-	15, // 37: usher.v1.ControlService.CreateObjective:input_type -> usher.v1.CreateObjectiveRequest
-	17, // 38: usher.v1.ControlService.UpdateObjective:input_type -> usher.v1.UpdateObjectiveRequest
-	20, // 39: usher.v1.ControlService.ListModes:input_type -> usher.v1.ListModesRequest
-	22, // 40: usher.v1.ControlService.GetMode:input_type -> usher.v1.GetModeRequest
-	24, // 41: usher.v1.ControlService.UpdateMode:input_type -> usher.v1.UpdateModeRequest
-	26, // 42: usher.v1.ControlService.DeleteMode:input_type -> usher.v1.DeleteModeRequest
-	29, // 43: usher.v1.ControlService.ListModels:input_type -> usher.v1.ListModelsRequest
-	31, // 44: usher.v1.ControlService.GetModel:input_type -> usher.v1.GetModelRequest
-	33, // 45: usher.v1.ControlService.PromoteModel:input_type -> usher.v1.PromoteModelRequest
-	35, // 46: usher.v1.ControlService.RollbackModel:input_type -> usher.v1.RollbackModelRequest
-	2,  // 47: usher.v1.ControlService.CreateAccount:output_type -> usher.v1.CreateAccountResponse
-	4,  // 48: usher.v1.ControlService.GetAccount:output_type -> usher.v1.GetAccountResponse
-	6,  // 49: usher.v1.ControlService.UpdateAccount:output_type -> usher.v1.UpdateAccountResponse
-	8,  // 50: usher.v1.ControlService.ListAccounts:output_type -> usher.v1.ListAccountsResponse
-	12, // 51: usher.v1.ControlService.ListObjectives:output_type -> usher.v1.ListObjectivesResponse
-	14, // 52: usher.v1.ControlService.GetObjective:output_type -> usher.v1.GetObjectiveResponse
-	16, // 53: usher.v1.ControlService.CreateObjective:output_type -> usher.v1.CreateObjectiveResponse
-	18, // 54: usher.v1.ControlService.UpdateObjective:output_type -> usher.v1.UpdateObjectiveResponse
-	21, // 55: usher.v1.ControlService.ListModes:output_type -> usher.v1.ListModesResponse
-	23, // 56: usher.v1.ControlService.GetMode:output_type -> usher.v1.GetModeResponse
-	25, // 57: usher.v1.ControlService.UpdateMode:output_type -> usher.v1.UpdateModeResponse
-	27, // 58: usher.v1.ControlService.DeleteMode:output_type -> usher.v1.DeleteModeResponse
-	30, // 59: usher.v1.ControlService.ListModels:output_type -> usher.v1.ListModelsResponse
-	32, // 60: usher.v1.ControlService.GetModel:output_type -> usher.v1.GetModelResponse
-	34, // 61: usher.v1.ControlService.PromoteModel:output_type -> usher.v1.PromoteModelResponse
-	36, // 62: usher.v1.ControlService.RollbackModel:output_type -> usher.v1.RollbackModelResponse
-	47, // [47:63] is the sub-list for method output_type
-	31, // [31:47] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	37, // 2: usher.v1.Account.no_exploration:type_name -> google.protobuf.Struct
+	0,  // 3: usher.v1.CreateAccountRequest.account:type_name -> usher.v1.Account
+	0,  // 4: usher.v1.CreateAccountResponse.account:type_name -> usher.v1.Account
+	0,  // 5: usher.v1.GetAccountResponse.account:type_name -> usher.v1.Account
+	0,  // 6: usher.v1.UpdateAccountRequest.account:type_name -> usher.v1.Account
+	39, // 7: usher.v1.UpdateAccountRequest.update_mask:type_name -> google.protobuf.FieldMask
+	0,  // 8: usher.v1.UpdateAccountResponse.account:type_name -> usher.v1.Account
+	0,  // 9: usher.v1.ListAccountsResponse.accounts:type_name -> usher.v1.Account
+	10, // 10: usher.v1.Objective.terms:type_name -> usher.v1.ObjectiveTerm
+	40, // 11: usher.v1.Objective.window:type_name -> google.protobuf.Duration
+	38, // 12: usher.v1.Objective.update_time:type_name -> google.protobuf.Timestamp
+	9,  // 13: usher.v1.ListObjectivesResponse.objectives:type_name -> usher.v1.Objective
+	9,  // 14: usher.v1.GetObjectiveResponse.objective:type_name -> usher.v1.Objective
+	9,  // 15: usher.v1.CreateObjectiveRequest.objective:type_name -> usher.v1.Objective
+	9,  // 16: usher.v1.CreateObjectiveResponse.objective:type_name -> usher.v1.Objective
+	9,  // 17: usher.v1.UpdateObjectiveRequest.objective:type_name -> usher.v1.Objective
+	39, // 18: usher.v1.UpdateObjectiveRequest.update_mask:type_name -> google.protobuf.FieldMask
+	9,  // 19: usher.v1.UpdateObjectiveResponse.objective:type_name -> usher.v1.Objective
+	38, // 20: usher.v1.Mode.update_time:type_name -> google.protobuf.Timestamp
+	19, // 21: usher.v1.ListModesResponse.modes:type_name -> usher.v1.Mode
+	19, // 22: usher.v1.GetModeResponse.mode:type_name -> usher.v1.Mode
+	19, // 23: usher.v1.UpdateModeRequest.mode:type_name -> usher.v1.Mode
+	39, // 24: usher.v1.UpdateModeRequest.update_mask:type_name -> google.protobuf.FieldMask
+	19, // 25: usher.v1.UpdateModeResponse.mode:type_name -> usher.v1.Mode
+	38, // 26: usher.v1.Model.create_time:type_name -> google.protobuf.Timestamp
+	37, // 27: usher.v1.Model.card:type_name -> google.protobuf.Struct
+	38, // 28: usher.v1.Model.retrain_by:type_name -> google.protobuf.Timestamp
+	28, // 29: usher.v1.ListModelsResponse.models:type_name -> usher.v1.Model
+	28, // 30: usher.v1.GetModelResponse.model:type_name -> usher.v1.Model
+	28, // 31: usher.v1.PromoteModelResponse.model:type_name -> usher.v1.Model
+	28, // 32: usher.v1.RollbackModelResponse.model:type_name -> usher.v1.Model
+	1,  // 33: usher.v1.ControlService.CreateAccount:input_type -> usher.v1.CreateAccountRequest
+	3,  // 34: usher.v1.ControlService.GetAccount:input_type -> usher.v1.GetAccountRequest
+	5,  // 35: usher.v1.ControlService.UpdateAccount:input_type -> usher.v1.UpdateAccountRequest
+	7,  // 36: usher.v1.ControlService.ListAccounts:input_type -> usher.v1.ListAccountsRequest
+	11, // 37: usher.v1.ControlService.ListObjectives:input_type -> usher.v1.ListObjectivesRequest
+	13, // 38: usher.v1.ControlService.GetObjective:input_type -> usher.v1.GetObjectiveRequest
+	15, // 39: usher.v1.ControlService.CreateObjective:input_type -> usher.v1.CreateObjectiveRequest
+	17, // 40: usher.v1.ControlService.UpdateObjective:input_type -> usher.v1.UpdateObjectiveRequest
+	20, // 41: usher.v1.ControlService.ListModes:input_type -> usher.v1.ListModesRequest
+	22, // 42: usher.v1.ControlService.GetMode:input_type -> usher.v1.GetModeRequest
+	24, // 43: usher.v1.ControlService.UpdateMode:input_type -> usher.v1.UpdateModeRequest
+	26, // 44: usher.v1.ControlService.DeleteMode:input_type -> usher.v1.DeleteModeRequest
+	29, // 45: usher.v1.ControlService.ListModels:input_type -> usher.v1.ListModelsRequest
+	31, // 46: usher.v1.ControlService.GetModel:input_type -> usher.v1.GetModelRequest
+	33, // 47: usher.v1.ControlService.PromoteModel:input_type -> usher.v1.PromoteModelRequest
+	35, // 48: usher.v1.ControlService.RollbackModel:input_type -> usher.v1.RollbackModelRequest
+	2,  // 49: usher.v1.ControlService.CreateAccount:output_type -> usher.v1.CreateAccountResponse
+	4,  // 50: usher.v1.ControlService.GetAccount:output_type -> usher.v1.GetAccountResponse
+	6,  // 51: usher.v1.ControlService.UpdateAccount:output_type -> usher.v1.UpdateAccountResponse
+	8,  // 52: usher.v1.ControlService.ListAccounts:output_type -> usher.v1.ListAccountsResponse
+	12, // 53: usher.v1.ControlService.ListObjectives:output_type -> usher.v1.ListObjectivesResponse
+	14, // 54: usher.v1.ControlService.GetObjective:output_type -> usher.v1.GetObjectiveResponse
+	16, // 55: usher.v1.ControlService.CreateObjective:output_type -> usher.v1.CreateObjectiveResponse
+	18, // 56: usher.v1.ControlService.UpdateObjective:output_type -> usher.v1.UpdateObjectiveResponse
+	21, // 57: usher.v1.ControlService.ListModes:output_type -> usher.v1.ListModesResponse
+	23, // 58: usher.v1.ControlService.GetMode:output_type -> usher.v1.GetModeResponse
+	25, // 59: usher.v1.ControlService.UpdateMode:output_type -> usher.v1.UpdateModeResponse
+	27, // 60: usher.v1.ControlService.DeleteMode:output_type -> usher.v1.DeleteModeResponse
+	30, // 61: usher.v1.ControlService.ListModels:output_type -> usher.v1.ListModelsResponse
+	32, // 62: usher.v1.ControlService.GetModel:output_type -> usher.v1.GetModelResponse
+	34, // 63: usher.v1.ControlService.PromoteModel:output_type -> usher.v1.PromoteModelResponse
+	36, // 64: usher.v1.ControlService.RollbackModel:output_type -> usher.v1.RollbackModelResponse
+	49, // [49:65] is the sub-list for method output_type
+	33, // [33:49] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_usher_v1_control_proto_init() }

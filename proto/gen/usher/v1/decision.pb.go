@@ -67,7 +67,9 @@ type NextActionsRequest struct {
 	UserMessage string `protobuf:"bytes,17,opt,name=user_message,json=userMessage,proto3" json:"user_message,omitempty"`
 	// How long the conversation has waited in the steps of the policy that decided
 	// before: steps widen by it.
-	Waited        *durationpb.Duration `protobuf:"bytes,18,opt,name=waited,proto3" json:"waited,omitempty"`
+	Waited *durationpb.Duration `protobuf:"bytes,18,opt,name=waited,proto3" json:"waited,omitempty"`
+	// Never explore in this conversation: the answer is the model's best or policy's.
+	NoExploration bool `protobuf:"varint,30,opt,name=no_exploration,json=noExploration,proto3" json:"no_exploration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -226,6 +228,13 @@ func (x *NextActionsRequest) GetWaited() *durationpb.Duration {
 		return x.Waited
 	}
 	return nil
+}
+
+func (x *NextActionsRequest) GetNoExploration() bool {
+	if x != nil {
+		return x.NoExploration
+	}
+	return false
 }
 
 // Action is something to do with a conversation. type is one of
@@ -1962,7 +1971,7 @@ var File_usher_v1_decision_proto protoreflect.FileDescriptor
 
 const file_usher_v1_decision_proto_rawDesc = "" +
 	"\n" +
-	"\x17usher/v1/decision.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x05\n" +
+	"\x17usher/v1/decision.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x06\n" +
 	"\x12NextActionsRequest\x12\x1c\n" +
 	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x1d\n" +
 	"\n" +
@@ -1991,7 +2000,8 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\x06policy\x18\x0f \x01(\tR\x06policy\x12\x14\n" +
 	"\x05draft\x18\x10 \x01(\tR\x05draft\x12!\n" +
 	"\fuser_message\x18\x11 \x01(\tR\vuserMessage\x121\n" +
-	"\x06waited\x18\x12 \x01(\v2\x19.google.protobuf.DurationR\x06waited\x1aU\n" +
+	"\x06waited\x18\x12 \x01(\v2\x19.google.protobuf.DurationR\x06waited\x12%\n" +
+	"\x0eno_exploration\x18\x1e \x01(\bR\rnoExploration\x1aU\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"g\n" +

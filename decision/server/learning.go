@@ -1,0 +1,87 @@
+package server
+
+import (
+	"context"
+
+	"github.com/usherhq/usher/internal/fault"
+	"github.com/usherhq/usher/internal/rpc"
+	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
+)
+
+// learningService answers what was learned and how far to believe it.
+type learningService struct {
+	usherv1.UnimplementedLearningServiceServer
+	*Server
+}
+
+func learningRules() map[string]rpc.Rule {
+	look := rpc.Rule{Scope: rpc.ScopeRead, Account: byParent}
+	change := rpc.Rule{Scope: rpc.ScopeAdmin, Account: byName}
+	return map[string]rpc.Rule{
+		"GetLearning":           {Scope: rpc.ScopeRead, Account: byName},
+		"EstimateValue":         look,
+		"DistilModel":           {Scope: rpc.ScopeRead, Account: byName},
+		"ListLadder":            look,
+		"AdvanceMode":           change,
+		"RetreatMode":           change,
+		"ListArms":              look,
+		"ListObjectiveVersions": look,
+		"EraseConsumer":         {Scope: rpc.ScopeAdmin, Account: byParent},
+		"ListErasures":          {Scope: rpc.ScopeAdmin, Account: byParent},
+	}
+}
+
+// errNoLearning is why a part that this process does without is Unavailable.
+func errNoLearning() error {
+	return fault.New(fault.Unavailable, "NO_LEARNING", "this process does not look after learning")
+}
+
+// GetLearning answers the state of an account's learning.
+func (s *learningService) GetLearning(context.Context, *usherv1.GetLearningRequest) (*usherv1.GetLearningResponse, error) {
+	return nil, errNoLearning()
+}
+
+// EstimateValue estimates another way of deciding from the log.
+func (s *learningService) EstimateValue(context.Context, *usherv1.EstimateValueRequest) (*usherv1.EstimateValueResponse, error) {
+	return nil, errNoLearning()
+}
+
+// DistilModel reads candidate policies out of a model.
+func (s *learningService) DistilModel(context.Context, *usherv1.DistilModelRequest) (*usherv1.DistilModelResponse, error) {
+	return nil, errNoLearning()
+}
+
+// ListLadder lists where every scope stands.
+func (s *learningService) ListLadder(context.Context, *usherv1.ListLadderRequest) (*usherv1.ListLadderResponse, error) {
+	return nil, errNoLearning()
+}
+
+// AdvanceMode takes a scope one step up.
+func (s *learningService) AdvanceMode(context.Context, *usherv1.AdvanceModeRequest) (*usherv1.AdvanceModeResponse, error) {
+	return nil, errNoLearning()
+}
+
+// RetreatMode takes a scope back at once.
+func (s *learningService) RetreatMode(context.Context, *usherv1.RetreatModeRequest) (*usherv1.RetreatModeResponse, error) {
+	return nil, errNoLearning()
+}
+
+// ListArms lists the live model's arms.
+func (s *learningService) ListArms(context.Context, *usherv1.ListArmsRequest) (*usherv1.ListArmsResponse, error) {
+	return nil, errNoLearning()
+}
+
+// ListObjectiveVersions lists an objective's versions.
+func (s *learningService) ListObjectiveVersions(context.Context, *usherv1.ListObjectiveVersionsRequest) (*usherv1.ListObjectiveVersionsResponse, error) {
+	return nil, errNoLearning()
+}
+
+// EraseConsumer forgets a person.
+func (s *learningService) EraseConsumer(context.Context, *usherv1.EraseConsumerRequest) (*usherv1.EraseConsumerResponse, error) {
+	return nil, errNoLearning()
+}
+
+// ListErasures lists what was forgotten.
+func (s *learningService) ListErasures(context.Context, *usherv1.ListErasuresRequest) (*usherv1.ListErasuresResponse, error) {
+	return nil, errNoLearning()
+}
