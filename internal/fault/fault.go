@@ -87,6 +87,16 @@ func (c *Check) Add(field, format string, args ...any) {
 	c.violations = append(c.violations, Violation{Field: field, Description: fmt.Sprintf(format, args...)})
 }
 
+// AddOnce records one fault unless there is one of the same field.
+func (c *Check) AddOnce(field, format string, args ...any) {
+	for _, v := range c.violations {
+		if v.Field == field {
+			return
+		}
+	}
+	c.Add(field, format, args...)
+}
+
 // Err returns nil without faults, else one Invalid error that names them all.
 func (c *Check) Err(message string) error {
 	if len(c.violations) == 0 {

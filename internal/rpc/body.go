@@ -1,56 +1,72 @@
 package rpc
 
 import (
-	"cmp"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"reflect"
-	"sort"
-	"strconv"
 	"strings"
-	"unicode"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/usherhq/usher/internal/fault"
 )
 
-// explainBody names the field because of which a JSON body could not be read.
-// The codec tells a line and a column, which is of little use to a program.
+// explainBody names every field because of which a JSON body could not be read.
+// The codec tells a line and a column of the first, which is of little use to a
+// program.
 func explainBody(body []byte, v any, cause error) error {
-	problem := strings.TrimSpace(strings.ReplaceAll(cause.Error(), "\u00a0", " "))
-	problem = strings.TrimPrefix(problem, "proto: ")
-	var doc any
-	if err := json.Unmarshal(body, &doc); err != nil {
-		return fmt.Errorf("%sbody%s%s", bodyMark, bodyMark, "not valid JSON: "+err.Error())
+	if err := json.Unmarshal(body, new(json.RawMessage)); err != nil {
+		return faultText(fault.Violation{Field: "body", Description: "not valid JSON: " + err.Error()})
 	}
 	if m := messageOf(v); m != nil {
-		if field, why := misfit(doc, m.ProtoReflect().Descriptor(), ""); why != "" {
-			return fmt.Errorf("%s%s%s%s", bodyMark, field, bodyMark, why)
+		w := misfits{}
+		w.message(body, m.ProtoReflect().Type(), "")
+		if len(w.found) > 0 {
+			return faultText(w.found...)
 		}
 	}
-	return fmt.Errorf("%sbody%s%s", bodyMark, bodyMark, problem)
+	return faultText(fault.Violation{Field: "body", Description: plain(cause)})
 }
 
-// bodyMark sets the field apart in the text of an error: text is all that the
-// generated gateway code keeps of one.
+// plain takes the codec's marks off its complaint.
+func plain(cause error) string {
+	text := strings.TrimSpace(strings.ReplaceAll(cause.Error(), "\u00a0", " "))
+	text = strings.TrimPrefix(text, "proto: ")
+	if _, rest, ok := strings.Cut(text, "): "); ok && strings.HasPrefix(text, "(line ") {
+		text = rest
+	}
+	return text
+}
+
+// bodyMark sets fields and problems apart in the text of an error: text is all
+// that the generated gateway code keeps of one.
 const bodyMark = "\x1f"
 
-// splitBodyError takes the text of an error of the gateway apart into field and
-// problem.
-func splitBodyError(text string) (field, problem string) {
-	parts := strings.SplitN(text, bodyMark, 3)
-	if len(parts) == 3 {
-		return parts[1], parts[2]
+func faultText(violations ...fault.Violation) error {
+	var b strings.Builder
+	for _, v := range violations {
+		b.WriteString(bodyMark + v.Field + bodyMark + v.Description)
+	}
+	return errors.New(b.String())
+}
+
+// splitBodyError takes the text of an error of the gateway apart into fields and
+// problems.
+func splitBodyError(text string) []fault.Violation {
+	if parts := strings.Split(text, bodyMark); len(parts) > 2 {
+		var out []fault.Violation
+		for i := 1; i+1 < len(parts); i += 2 {
+			out = append(out, fault.Violation{Field: parts[i], Description: parts[i+1]})
+		}
+		return out
 	}
 	// A query parameter: parsing field "page_size": strconv.ParseInt: ...
 	if _, rest, ok := strings.Cut(text, `parsing field "`); ok {
 		if field, _, ok := strings.Cut(rest, `"`); ok {
-			return field, "has a value that cannot be read" + queryHint(text)
+			return []fault.Violation{{Field: field, Description: "has a value that cannot be read" + queryHint(text)}}
 		}
 	}
-	return "request", text
+	return []fault.Violation{{Field: "request", Description: text}}
 }
 
 // queryHint shows how a time or a duration is written, told by the complaint about
@@ -89,132 +105,4 @@ func fill(v any) proto.Message {
 		reflect.ValueOf(v).Elem().Set(reflect.ValueOf(m))
 	}
 	return m
-}
-
-// misfit walks a JSON document along a message type and returns the path of the
-// first field (in alphabetical order) that the type does not have, or whose
-// value has another shape.
-func misfit(doc any, d protoreflect.MessageDescriptor, path string) (field, why string) {
-	if strings.HasPrefix(string(d.FullName()), "google.protobuf.") {
-		return strings.TrimSuffix(path, "."), misfitKnown(doc, d)
-	}
-	object, ok := doc.(map[string]any)
-	if !ok {
-		return cmp.Or(strings.TrimSuffix(path, "."), "body"), "must be an object"
-	}
-	keys := make([]string, 0, len(object))
-	for k := range object {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	for _, key := range keys {
-		f := d.Fields().ByJSONName(key)
-		if f == nil {
-			f = d.Fields().ByTextName(key)
-		}
-		if f == nil {
-			return path + spell(key), "unknown field"
-		}
-		if field, why = misfitField(object[key], f, path+key); why != "" {
-			return field, why
-		}
-	}
-	return "", ""
-}
-
-// spell quotes a key that would not be legible in a path.
-func spell(key string) string {
-	for _, c := range key {
-		if !unicode.IsLetter(c) && !unicode.IsDigit(c) && c != '_' && c != '-' && c != '@' {
-			return strconv.Quote(key)
-		}
-	}
-	return cmp.Or(key, `""`)
-}
-
-// misfitKnown asks the codec about a type with a JSON form of its own.
-func misfitKnown(doc any, d protoreflect.MessageDescriptor) string {
-	t, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
-	if err != nil {
-		return ""
-	}
-	text, err := json.Marshal(doc)
-	if err != nil || protojson.Unmarshal(text, t.New().Interface()) == nil {
-		return ""
-	}
-	switch d.Name() {
-	case "Timestamp":
-		return "must be a time such as 2026-01-31T09:30:00Z"
-	case "Duration":
-		return "must be a duration such as 3.5s"
-	case "Struct":
-		return "must be an object"
-	}
-	return "must be a " + string(d.Name())
-}
-
-// misfitField does the same for one field's value.
-func misfitField(value any, f protoreflect.FieldDescriptor, path string) (field, why string) {
-	switch {
-	case value == nil:
-		return "", ""
-	case f.IsMap():
-		if _, ok := value.(map[string]any); !ok {
-			return path, "must be an object"
-		}
-		return "", ""
-	case f.IsList():
-		list, ok := value.([]any)
-		if !ok {
-			return path, "must be a list"
-		}
-		for i, item := range list {
-			if field, why = misfitItem(item, f, fmt.Sprintf("%s[%d]", path, i)); why != "" {
-				return field, why
-			}
-		}
-		return "", ""
-	}
-	return misfitItem(value, f, path)
-}
-
-// misfitItem does the same for a single value.
-func misfitItem(value any, f protoreflect.FieldDescriptor, path string) (field, why string) {
-	if f.Message() != nil {
-		return misfit(value, f.Message(), path+".")
-	}
-	want := ""
-	switch value.(type) {
-	case string:
-		if f.Kind() == protoreflect.BoolKind {
-			want = "must be true or false"
-		} else if f.Kind() != protoreflect.StringKind && f.Kind() != protoreflect.BytesKind {
-			want = mustBeNumber(value)
-		}
-	case float64:
-		if f.Kind() == protoreflect.StringKind || f.Kind() == protoreflect.BytesKind {
-			want = "must be a string"
-		} else if f.Kind() == protoreflect.BoolKind {
-			want = "must be true or false"
-		}
-	case bool:
-		if f.Kind() != protoreflect.BoolKind {
-			want = "must not be a boolean"
-		}
-	default:
-		want = "must be a single value"
-	}
-	if want == "" {
-		return "", ""
-	}
-	return path, want
-}
-
-// mustBeNumber allows the strings that stand for numbers in proto3 JSON.
-func mustBeNumber(value any) string {
-	text, _ := value.(string)
-	if text == "NaN" || strings.HasSuffix(text, "Infinity") || json.Valid([]byte(text)) {
-		return ""
-	}
-	return "must be a number"
 }

@@ -17,11 +17,11 @@ func TestQueryTellsHowToWriteATime(t *testing.T) {
 	if cause == nil {
 		t.Fatal("the gateway takes it")
 	}
-	field, problem := splitBodyError(cause.Error())
-	if field != "start_time" || !strings.Contains(problem, "RFC 3339 such as 2026-11-22T10:00:00Z") {
-		t.Errorf("%q tells %q: %q", cause, field, problem)
+	v := splitBodyError(cause.Error())[0]
+	if problem := v.Description; v.Field != "start_time" || !strings.Contains(problem, "RFC 3339 such as 2026-11-22T10:00:00Z") {
+		t.Errorf("%q tells %q: %q", cause, v.Field, problem)
 	}
-	if _, problem = splitBodyError(`parsing field "timeout": time: invalid duration "5"`); !strings.Contains(problem, "such as 0.02s") {
+	if problem := splitBodyError(`parsing field "timeout": time: invalid duration "5"`)[0].Description; !strings.Contains(problem, "such as 0.02s") {
 		t.Errorf("a duration: %q", problem)
 	}
 }

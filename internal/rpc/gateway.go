@@ -167,12 +167,13 @@ func forwardHeader(header string) (string, bool) {
 
 // writeError answers a failed call. What the gateway itself found wrong with a
 // request gets the same details as what a service finds.
-func writeError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
+func writeError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
 	st := status.Convert(err)
 	if st.Code() == codes.InvalidArgument && len(st.Details()) == 0 {
 		c := fault.Check{}
-		field, problem := splitBodyError(st.Message())
-		c.Add(field, "%s", problem)
+		for _, v := range append(splitBodyError(st.Message()), queryFaults(ctx, r)...) {
+			c.AddOnce(v.Field, "%s", v.Description)
+		}
 		if e, ok := errors.AsType[*fault.Error](c.Err("the request cannot be read")); ok {
 			st = statusOf(e)
 		}

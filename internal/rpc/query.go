@@ -2,12 +2,15 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"sort"
 	"strings"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -49,6 +52,12 @@ func parametersOf(service, method string) (parameters, bool) {
 // check names every parameter that the method does not take from the query.
 func (p parameters) check(query string) error {
 	var c fault.Check
+	p.walk(&c, query)
+	return c.Err("the query is not valid")
+}
+
+// walk adds the faults of the query, and of each value that cannot be read.
+func (p parameters) walk(c *fault.Check, query string) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		c.Add("query", "is not well formed")
@@ -70,9 +79,42 @@ func (p parameters) check(query string) error {
 			c.Add(name, "is no query parameter of this call: it is taken from the path or the body")
 		case slices.Contains(p.taken, "*"):
 			c.Add(name, "is no query parameter of this call: send it in the body")
+		default:
+			p.value(c, name, values[name])
 		}
 	}
-	return c.Err("the query is not valid")
+}
+
+// value adds the fault of values that the gateway cannot read: it tells the first
+// of a query alone.
+func (p parameters) value(c *fault.Check, name string, values []string) {
+	t := typeOf(p.request)
+	if t == nil {
+		return
+	}
+	err := runtime.PopulateQueryParameters(t.New().Interface(), url.Values{name: values}, &utilities.DoubleArray{})
+	if err != nil {
+		for _, v := range splitBodyError(err.Error()) {
+			c.Add(name, "%s", v.Description)
+		}
+	}
+}
+
+// queryFaults are the faults of the query of a call that failed before its method
+// was asked.
+func queryFaults(ctx context.Context, r *http.Request) []fault.Violation {
+	query, _ := r.Context().Value(queryKey{}).(string)
+	full, _ := runtime.RPCMethod(ctx)
+	service, method, _ := strings.Cut(strings.TrimPrefix(full, "/"), "/")
+	p, ok := parametersOf(service, method)
+	if !ok || query == "" {
+		return nil
+	}
+	var e *fault.Error
+	if errors.As(p.check(query), &e) {
+		return e.Violations
+	}
+	return nil
 }
 
 type queryKey struct{}
