@@ -67,6 +67,10 @@ func (e envelope) message(key string, f Format, v any, toProto func() (proto.Mes
 func payload(f Format, v any, toProto func() (proto.Message, error)) ([]byte, string, error) {
 	switch f {
 	case JSON:
+		if d, ok := v.(*Decision); ok {
+			b, err := decisionJSON(d)
+			return b, contentJSON, err
+		}
 		b, err := json.Marshal(v)
 		return b, contentJSON, err
 	case Protobuf:
