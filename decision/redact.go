@@ -112,13 +112,14 @@ func (t *turn) redactCandidates() {
 			c.Attributes = t.masked(c.Attributes)
 		}
 	}
+	t.redactPayloads()
 }
 
 func (t *turn) masked(attributes map[string]any) map[string]any {
 	for _, list := range [...][]string{t.rules.Personal, t.found.Redact} {
 		for _, name := range list {
 			for _, spelling := range spellings(name) {
-				if m, ok := mask(attributes, "", spelling); ok {
+				if m, ok := mask(attributes, "", spelling, func(v any) { t.note(canonical(name), v) }); ok {
 					attributes = m
 					t.hide(canonical(name))
 				}
@@ -130,10 +131,10 @@ func (t *turn) masked(attributes map[string]any) map[string]any {
 
 // mask returns a copy of the attributes that hides one of them, however it is
 // spelled: flat, nested or both, whole or in parts. What lies on the way to it is
-// copied too, the rest shared.
-func mask(attributes map[string]any, path, name string) (masked map[string]any, ok bool) {
+// copied too, the rest shared. hid gets what is hidden.
+func mask(attributes map[string]any, path, name string, hid func(any)) (masked map[string]any, ok bool) {
 	for key, v := range attributes {
-		part, found := maskValue(v, path+key, name)
+		part, found := maskValue(v, path+key, name, hid)
 		if !found {
 			continue
 		}
@@ -145,22 +146,23 @@ func mask(attributes map[string]any, path, name string) (masked map[string]any, 
 	return masked, masked != nil
 }
 
-func maskValue(v any, path, name string) (any, bool) {
+func maskValue(v any, path, name string, hid func(any)) (any, bool) {
 	switch {
 	case v == nil || v == any(Redacted):
 		return nil, false
 	case within(path, name):
+		hid(v)
 		return Redacted, true
 	case !within(name, path):
 		return nil, false
 	}
 	switch t := v.(type) {
 	case map[string]any:
-		return mask(t, path+".", name)
+		return mask(t, path+".", name, hid)
 	case []any:
 		var out []any
 		for i := range t {
-			if part, found := maskValue(t[i], path, name); found {
+			if part, found := maskValue(t[i], path, name, hid); found {
 				if out == nil {
 					out = slices.Clone(t)
 				}

@@ -28,7 +28,8 @@ type turn struct {
 	rules AttributeRules
 	found Found
 	// shown are the actions that the record must not show as they are.
-	shown []shown
+	shown   []shown
+	secrets []secret // personal values that were met
 
 	rule      *policy.Rule // the terminal policy that decides; nil for the plain default
 	effect    *policy.Rule // what of it answers: itself, or one of its steps

@@ -3,11 +3,13 @@ package attribute
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"strings"
 
 	"github.com/usherhq/usher/decision"
 	"github.com/usherhq/usher/decision/contextstore"
+	"github.com/usherhq/usher/internal/fault"
 )
 
 // load reads everything that the context may hold, in one call.
@@ -125,11 +127,17 @@ func isPersonal(properties []string, path string) bool {
 	})
 }
 
-// causeOf says in a record why the context is missing; what the store says of
-// itself is for its own log.
+// causeOf says in a record why the context is missing, by the class of the error: its
+// text may name sessions, which are ids of people, and is for the store's own log.
 func causeOf(ctx context.Context, err error) string {
 	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
 		return "the context store did not answer within the decision's budget"
 	}
-	return "the context store could not be read: " + err.Error()
+	class := "it failed"
+	if refused, ok := errors.AsType[*fault.Error](err); ok {
+		class = "it refused with " + refused.Reason
+	} else if _, ok := errors.AsType[net.Error](err); ok {
+		class = "it cannot be reached"
+	}
+	return "the context store could not be read: " + class
 }

@@ -202,7 +202,7 @@ func (c *Caller) find(ctx context.Context, account string, r *Request, cached bo
 	select {
 	case <-f.done:
 		c.leave(f, joined, false)
-		return landed(f, fn)
+		return landed(f, fn, cached)
 	case <-limit.C:
 		c.leave(f, joined, true)
 		return answer{result: event.CallTimeout, detail: fmt.Sprintf("no answer within %v", fn.timeout())}
@@ -214,8 +214,9 @@ func (c *Caller) find(ctx context.Context, account string, r *Request, cached bo
 	}
 }
 
-// landed is the answer of a flight that is over.
-func landed(f *flight, fn *Function) answer {
+// landed is the answer of a flight that is over. What a function threw is for those
+// who try it: the records of decisions get its class alone.
+func landed(f *flight, fn *Function, recorded bool) answer {
 	switch {
 	case f.err == nil || errors.Is(f.err, errNothing):
 		return answer{value: f.value, result: event.CallOK}
@@ -223,6 +224,9 @@ func landed(f *flight, fn *Function) answer {
 		return answer{result: event.CallTimeout, detail: fmt.Sprintf("no answer within %v", fn.timeout())}
 	case errors.Is(f.err, errBusy):
 		return answer{result: event.CallRefused, detail: f.err.Error()}
+	}
+	if own, ok := errors.AsType[*thrown](f.err); ok && recorded {
+		return answer{result: event.CallError, detail: own.class()}
 	}
 	return answer{result: event.CallError, detail: f.err.Error()}
 }

@@ -126,7 +126,7 @@ func TestOneArgumentDoesNotOpenTheCircuitForOthers(t *testing.T) {
 	code := &Function{ID: "code", Timeout: MaxTimeout, OnError: "none", JavaScript: &JavaScript{
 		Source: `function main(a) { if (a.id !== "ada") throw new Error("nobody"); return "gold" }`,
 	}}
-	for fn, cause := range map[*Function]string{crm: "answered 404", code: "nobody"} {
+	for fn, cause := range map[*Function]string{crm: "answered 404", code: "threw Error"} {
 		for i := range 20 {
 			v, call := c.Call(t.Context(), "acme", fn, "a", map[string]any{"id": fmt.Sprint(i)})
 			if v != "none" || call.Result != event.CallError || !strings.Contains(call.Detail, cause) || !call.Fallback {

@@ -3,6 +3,7 @@ package function
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -125,7 +126,7 @@ func newRequest(ctx context.Context, h *HTTP, at *address, args map[string]any) 
 func (a *asker) read(response *http.Response) (any, error) {
 	kind, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if err != nil || kind != "application/json" && !strings.HasSuffix(kind, "+json") {
-		return nil, fmt.Errorf("answered %.60q, not application/json", response.Header.Get("Content-Type"))
+		return nil, fmt.Errorf("answered %.60q, not application/json", kind)
 	}
 	data, err := io.ReadAll(io.LimitReader(response.Body, a.limit+1))
 	if err != nil {
@@ -170,5 +171,15 @@ func plain(err error) error {
 		}
 		return fmt.Errorf("cannot be reached: %s: %w", op.Op, op.Err)
 	}
-	return err
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	return &broken{err}
 }
+
+// broken is a conversation that went wrong. The client's own text may repeat what
+// the service sent.
+type broken struct{ cause error }
+
+func (b *broken) Error() string { return fmt.Sprintf("broke off the conversation (%T)", b.cause) }
+func (b *broken) Unwrap() error { return b.cause }

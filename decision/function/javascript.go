@@ -260,6 +260,16 @@ type thrown struct{ text string }
 
 func (t *thrown) Error() string { return t.text }
 
+// class is the exception without its text, which may repeat arguments or values.
+func (t *thrown) class() string {
+	name, _, _ := strings.Cut(t.text, ":")
+	switch name {
+	case "Error", "TypeError", "RangeError", "ReferenceError", "SyntaxError", "URIError", "EvalError", "InternalError":
+		return "threw " + name
+	}
+	return "threw an exception of its own"
+}
+
 func (m *machine) call(ctx context.Context, code []byte, args string, limit int) (answer string, err error) {
 	deadline, ok := ctx.Deadline()
 	left := MaxTimeout
@@ -299,8 +309,9 @@ func verdict(err error) error {
 	switch text := err.Error(); {
 	case strings.HasPrefix(text, "InternalError: interrupted"):
 		return errTooLong
-	case strings.HasPrefix(text, "InternalError"):
-		return fmt.Errorf("%s; a function has %d MB", complaint(err), machineMemory>>20)
+	case strings.HasPrefix(text, "InternalError: out of memory"), strings.HasPrefix(text, "InternalError: stack overflow"):
+		text, _, _ = strings.Cut(text, "\n")
+		return fmt.Errorf("%.29s; a function has %d MB", text, machineMemory>>20) // a text of its own is cut off
 	}
 	return &thrown{text: complaint(err)}
 }
