@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/usherhq/usher/internal/fault"
@@ -25,13 +23,17 @@ type Capture struct {
 	TTL      *time.Duration
 }
 
-// captureKind is what an attribute holds.
+// captureKind is what an attribute holds, as policies are told of it: see
+// policy.BuiltinAttributes.
 type captureKind uint8
 
 const (
-	scalar captureKind = iota
-	date               // {"day": 1, "month": 2, "year": 2031}
-	age                // {"age": 41, "day": 1, "month": 2, "year": 1990}, or the number alone
+	words  captureKind = iota // a text, or the number that an id may be, kept as text
+	amount                    // a number, or a text that is one
+	scalar                    // a text, a number or a boolean
+	gender                    // MALE, FEMALE or OTHER
+	date                      // {"day": 1, "month": 2, "year": 2031}
+	age                       // {"age": 41, "day": 1, "month": 2, "year": 1990}, or the number alone
 )
 
 // Groups of attributes, as policies name them.
@@ -49,11 +51,16 @@ func captured(group, name string) (attribute string, kind captureKind, ok bool) 
 		return personalInfo + name, age, true
 	case "lastpaymentdate", "registrationdate":
 		return customerInfo + name, date, group == customerInfo
-	case "gender", "language", "company":
-		return personalInfo + name, scalar, group == personalInfo
-	case "ctype", "cstatus", "balance", "customerid", "socialid", "imei", "username", "companysize",
-		"companybranch", "accountname", "role", "loginstatus":
+	case "gender":
+		return personalInfo + name, gender, group == personalInfo
+	case "language", "company":
+		return personalInfo + name, words, group == personalInfo
+	case "balance":
+		return customerInfo + name, amount, group == customerInfo
+	case "companysize", "loginstatus":
 		return customerInfo + name, scalar, group == customerInfo
+	case "ctype", "cstatus", "customerid", "socialid", "imei", "username", "companybranch", "accountname", "role":
+		return customerInfo + name, words, group == customerInfo
 	}
 	return "", 0, false
 }
@@ -109,119 +116,4 @@ func attributeNames(name string, value any) []string {
 		out = append(out, CaptureNamespace+"."+name+"."+part)
 	}
 	return out
-}
-
-// intake reads both forms into one change.
-type intake struct {
-	check  *fault.Check
-	change *Change
-}
-
-// tree reads {"visitorinfo": {...}}.
-func (in *intake) tree(sde map[string]any) {
-	for _, name := range slices.Sorted(maps.Keys(sde)) {
-		path := "sde." + name
-		groups, ok := in.object(path, sde[name])
-		if !ok || !strings.EqualFold(name, "visitorinfo") {
-			continue // other entities are no attributes of policies
-		}
-		for _, group := range slices.Sorted(maps.Keys(groups)) {
-			switch strings.ToLower(group) {
-			case "customerinfo":
-				in.group(path+"."+group, customerInfo, groups[group])
-			case "personalinfo":
-				in.group(path+"."+group, personalInfo, groups[group])
-			}
-		}
-	}
-}
-
-// entity reads {"type": ..., ...}.
-func (in *intake) entity(path string, e map[string]any) {
-	kind, _ := e["type"].(string)
-	switch strings.ToLower(kind) {
-	case "":
-		in.check.Add(path+".type", "is missing")
-	case "ctmrinfo":
-		in.member(path, "info", customerInfo, e)
-	case "personal":
-		in.member(path, "personal", personalInfo, e)
-	}
-}
-
-func (in *intake) member(path, name, group string, e map[string]any) {
-	value, ok := e[name]
-	if !ok {
-		in.check.Add(path+"."+name, "is missing")
-		return
-	}
-	in.group(path+"."+name, group, value)
-}
-
-func (in *intake) object(path string, value any) (map[string]any, bool) {
-	m, ok := value.(map[string]any)
-	if !ok {
-		in.check.Add(path, "must be an object")
-	}
-	return m, ok
-}
-
-func (in *intake) group(path, group string, value any) {
-	fields, ok := in.object(path, value)
-	if !ok {
-		return
-	}
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		attribute, kind, ok := captured(group, strings.ToLower(name))
-		if ok {
-			in.field(path+"."+name, attribute, kind, fields[name])
-		}
-	}
-}
-
-func (in *intake) field(path, attribute string, kind captureKind, value any) {
-	if value == nil {
-		in.change.Remove = append(in.change.Remove, attribute)
-		delete(in.change.Set, attribute)
-		return
-	}
-	parts, isObject := value.(map[string]any)
-	_, isList := value.([]any)
-	n, isNumber := value.(float64)
-	switch {
-	case kind == scalar && !isObject && !isList:
-		in.set(attribute, value)
-	case kind == scalar:
-		in.check.Add(path, "must be a text, a number or a boolean")
-	case isObject:
-		in.parts(path, attribute, kind, parts)
-	case kind == age && isNumber:
-		in.set(attribute, map[string]any{"age": n})
-	default:
-		in.check.Add(path, "must be an object of whole numbers: day, month, year")
-	}
-}
-
-// parts reads a date or an age; names in any case.
-func (in *intake) parts(path, attribute string, kind captureKind, given map[string]any) {
-	out := map[string]any{}
-	for _, name := range slices.Sorted(maps.Keys(given)) {
-		part := strings.ToLower(name)
-		if part != "day" && part != "month" && part != "year" && (kind != age || part != "age") {
-			continue
-		}
-		n, ok := given[name].(float64)
-		if !ok || n != math.Trunc(n) {
-			in.check.Add(path+"."+name, "must be a whole number")
-			continue
-		}
-		out[part] = n
-	}
-	in.set(attribute, out)
-}
-
-// set has the later of two forms win over the earlier.
-func (in *intake) set(attribute string, value any) {
-	in.change.Set[attribute] = value
-	in.change.Remove = slices.DeleteFunc(in.change.Remove, func(name string) bool { return name == attribute })
 }
