@@ -97,8 +97,10 @@ type Namespace struct {
 
 // NamespaceChange creates a namespace or changes it.
 type NamespaceChange struct {
-	ID   string
-	TTL  *time.Duration // for later writes; nil leaves it
-	PII  *[]string      // nil leaves it
-	Etag string         // as in [Change]
+	ID  string
+	TTL *time.Duration // for later writes; nil leaves it
+	PII *[]string      // nil leaves it
+	// AddPII are properties that hold personal data beside those of before.
+	AddPII []string
+	Etag   string // as in [Change]
 }

@@ -110,6 +110,7 @@ func checkNamespaceChange(change *NamespaceChange) error {
 	if change.PII != nil {
 		checkProperties(&c, "pii", *change.PII)
 	}
+	checkProperties(&c, "pii", change.AddPII)
 	return c.Err("the namespace cannot be written")
 }
 
@@ -122,8 +123,12 @@ func (r *record) rewritten(change *NamespaceChange, now int64) *record {
 	if change.TTL != nil {
 		next.ttl = milliseconds(*change.TTL)
 	}
-	if change.PII != nil {
-		names := slices.Compact(slices.Sorted(slices.Values(*change.PII)))
+	if change.PII != nil || len(change.AddPII) > 0 {
+		names := next.pii()
+		if change.PII != nil {
+			names = *change.PII
+		}
+		names = slices.Compact(slices.Sorted(slices.Values(slices.Concat(names, change.AddPII))))
 		list := make([]any, len(names))
 		for i, name := range names {
 			list[i] = name

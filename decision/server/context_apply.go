@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -22,11 +24,16 @@ const applyTimeout = 250 * time.Millisecond
 // be carried out is counted and logged, without its values, and costs the caller
 // nothing else. An action that is not valid by itself is left out of the write. Dry
 // runs must not come here.
-func (s *Server) applyContext(ctx context.Context, account string, d *event.Decision) {
+//
+// What is personal stays so: a property that gets a value which the record hides is
+// marked as personal in its namespace before it is written, and not written when it
+// cannot be marked.
+func (s *Server) applyContext(ctx context.Context, account string, d, record *event.Decision) {
 	if s.deps.Contexts == nil {
 		return
 	}
 	var changes []contextstore.Change
+	personal := map[string][]string{} // properties by namespace
 	actions := 0
 	for i := range d.Actions {
 		if d.Actions[i].Type != setContext {
@@ -40,6 +47,9 @@ func (s *Server) applyContext(ctx context.Context, account string, d *event.Deci
 			s.notApplied(account, d, 1, err)
 			continue
 		}
+		for _, name := range hiddenProperties(change.Set, record.Actions[i].Payload) {
+			personal[change.Namespace] = append(personal[change.Namespace], name)
+		}
 		changes = merge(changes, change)
 		actions++
 	}
@@ -49,9 +59,26 @@ func (s *Server) applyContext(ctx context.Context, account string, d *event.Deci
 	// The answer is decided: a caller who goes away now does not take it back.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
+	for _, id := range slices.Sorted(maps.Keys(personal)) {
+		if _, err := s.deps.Contexts.PutNamespace(ctx, account, contextstore.NamespaceChange{ID: id, AddPII: personal[id]}); err != nil {
+			s.notApplied(account, d, actions, err)
+			return
+		}
+	}
 	if _, err := s.deps.Contexts.Write(ctx, account, changes...); err != nil {
 		s.notApplied(account, d, actions, err)
 	}
+}
+
+// hiddenProperties lists the properties whose values the record shows otherwise.
+func hiddenProperties(set, recorded map[string]any) (names []string) {
+	shown, _ := recorded["properties"].(map[string]any)
+	for name, value := range set {
+		if !reflect.DeepEqual(value, shown[name]) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // notApplied counts actions that were not carried out.

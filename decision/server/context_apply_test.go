@@ -47,10 +47,11 @@ func TestSetContextIsCarriedOut(t *testing.T) {
 		action("n", "planet", map[string]any{"a": "secret"}),
 		action("n", "global", "secret"),
 	}}
-	s.applyContext(t.Context(), "acme", d)
-	s.applyContext(t.Context(), "acme", &event.Decision{Actions: []event.Action{
+	s.applyContext(t.Context(), "acme", d, d)
+	nobody := &event.Decision{Actions: []event.Action{
 		action("n", "consumer", map[string]any{"a": "secret"}), action("n", "", map[string]any{"a": "secret"}),
-	}})
+	}}
+	s.applyContext(t.Context(), "acme", nobody, nobody)
 	docs, err := store.Load(t.Context(), "acme", contextstore.Sessions("", "consumer:c", "anna"), []string{"n"})
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +118,7 @@ func TestSetContextIsOneWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		New(Deps{Contexts: store, Log: log, Now: time.Now}).applyContext(t.Context(), "acme", &event.Decision{Actions: actions})
+		New(Deps{Contexts: store, Log: log, Now: time.Now}).applyContext(t.Context(), "acme", &event.Decision{Actions: actions}, &event.Decision{Actions: actions})
 		if h, hangs := c.engine.(*hanging); hangs {
 			if took := time.Since(began); took > 4*applyTimeout || h.reads.Load() != 1 {
 				t.Errorf("%d writes took %v", h.reads.Load(), took)
@@ -130,5 +131,51 @@ func TestSetContextIsOneWrite(t *testing.T) {
 				t.Errorf("%s holds %v, want %s: %v", namespace, doc.Properties, want, err)
 			}
 		}
+	}
+}
+
+// TestWhatIsPersonalStaysSoInContext: pii follows a value that an action copies.
+func TestWhatIsPersonalStaysSoInContext(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	engine, err := pebble.Open(t.TempDir(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := engine.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	store, err := contextstore.New(contextstore.DefaultConfig(), contextstore.Deps{Engine: engine, Now: time.Now, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.PutNamespace(t.Context(), "acme", contextstore.NamespaceChange{ID: "n", PII: &[]string{"passport"}}); err != nil {
+		t.Fatal(err)
+	}
+	decision := func(mail, deep string) *event.Decision {
+		set := func(namespace string, properties map[string]any) event.Action {
+			return event.Action{Type: setContext, Payload: map[string]any{"namespace": namespace, "scope": "global", "properties": properties}}
+		}
+		return &event.Decision{ID: "d", Actions: []event.Action{
+			set("n", map[string]any{"mail": mail, "tier": "gold"}), set("fresh", map[string]any{"who": map[string]any{"name": deep}, "gone": nil}),
+		}}
+	}
+	s := New(Deps{Contexts: store, Log: log, Now: time.Now})
+	for range 2 {
+		s.applyContext(t.Context(), "acme", decision("ann@example.com", "Ann"), decision("[redacted]", "[redacted]"))
+	}
+	for id, want := range map[string][]string{"n": {"mail", "passport"}, "fresh": {"who"}} {
+		n, err := store.Namespace(t.Context(), "acme", id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, n.PII); diff != "" {
+			t.Errorf("%s: personal (-want +got):\n%s", id, diff)
+		}
+	}
+	doc, err := store.Get(t.Context(), "acme", contextstore.Key{Namespace: "n", Session: contextstore.Global})
+	if err != nil || doc.Properties["mail"] != "ann@example.com" || doc.Properties["tier"] != "gold" {
+		t.Errorf("%v, %v", doc.Properties, err)
 	}
 }

@@ -80,7 +80,7 @@ func (s *Server) answer(ctx context.Context, q *decision.Request, said func() ([
 	if err := s.record(record); err != nil {
 		return nil, nil, err
 	}
-	s.applyContext(ctx, d.Account, d)
+	s.applyContext(ctx, d.Account, d, record)
 	return d, record, nil
 }
 
