@@ -19,10 +19,19 @@ const (
 	kindMatured = 1
 )
 
+// How far back a report reads. An outcome may be a day older than the decision that it
+// names.
+const (
+	sinceFrom = "time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')"
+	afterFrom = "time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') - toIntervalDay(1)"
+)
+
 // reportScope is what the queries of a policy report are rendered with.
 type reportScope struct {
 	scope
-	Since        string
+	Since, After string // how far back decisions go, and outcomes
+	DecidedTwice bool   // some decisions are pairs
+	SentTwice    bool   // some outcomes are
 	Grain        analytics.Grain
 	WindowMillis int64
 	// The objective, as SQL literals. Without one there are no terms.
@@ -48,7 +57,7 @@ func (db *DB) PolicyReport(ctx context.Context, q analytics.PolicyReportQuery) (
 		out: &analytics.PolicyReport{Policies: map[string]*analytics.PolicyCounts{}},
 		scope: reportScope{
 			scope: scope{Account: ofAccount, Target: between, Objective: "objective = {objective:String}", Now: "now64(3, 'UTC')"},
-			Since: "time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')", Grain: q.Grain,
+			Since: sinceFrom, After: afterFrom, Grain: q.Grain,
 			Bias: "0", Lowest: "0", Highest: "0",
 		},
 		args: []any{
@@ -60,7 +69,7 @@ func (db *DB) PolicyReport(ctx context.Context, q analytics.PolicyReportQuery) (
 		r.scope.Now = "fromUnixTimestamp64Milli({now:Int64}, 'UTC')"
 		r.args = append(r.args, ch.Named("now", q.Now.UnixMilli()))
 	}
-	for _, step := range []func(context.Context) error{r.readObjective, r.readGroups, r.readOutcomes, r.readUnknown} {
+	for _, step := range []func(context.Context) error{r.readObjective, r.readPairs, r.readGroups, r.readOutcomes, r.readUnknown} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("report policies of account %q: %w", q.Account, err)
 		}
@@ -116,6 +125,16 @@ func (r *policyReport) readObjective(ctx context.Context) error {
 // literal writes a number so that SQL reads it as a Float64.
 func literal(x float64) string {
 	return "toFloat64(" + strconv.FormatFloat(x, 'g', -1, 64) + ")"
+}
+
+// readPairs looks for events that are stored at two times.
+func (r *policyReport) readPairs(ctx context.Context) error {
+	return r.db.read(ctx, "policy_pairs", r.scope, r.args, func(rows driver.Rows) error {
+		var decided, sent uint8
+		err := rows.Scan(&decided, &sent)
+		r.scope.DecidedTwice, r.scope.SentTwice = decided == 1, sent == 1
+		return err
+	})
 }
 
 func (r *policyReport) readGroups(ctx context.Context) error {

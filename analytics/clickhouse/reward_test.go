@@ -131,8 +131,40 @@ func drawHistory(r *rapid.T) *history {
 	return h
 }
 
-// load stores a history, events in random order of arrival.
+// load stores a history, events in random order of arrival and some of them twice.
 func (h *history) load(t *testing.T, r *rapid.T, db *DB) {
+	h.loadOnce(t, r, db)
+	redeliver(t, r, db, time.Now())
+}
+
+// redeliver stores some events again as parts of their own, which stay unmerged: as
+// equal rows, and as two processes do in the same instant that were sent the event at
+// two times, with other content; at is when. Nothing that is asked may tell the difference.
+func redeliver(t *testing.T, r *rapid.T, db *DB, at time.Time) {
+	t.Helper()
+	salt := rapid.IntRange(0, 7).Draw(r, "which come again")
+	for _, statement := range []string{
+		"SYSTEM STOP MERGES decisions", "SYSTEM STOP MERGES outcomes",
+		"INSERT INTO decisions SELECT * REPLACE (%[3]s AS ingested_at) FROM decisions WHERE cityHash64(decision_id) % 4 != %[1]d",
+		"INSERT INTO outcomes SELECT * REPLACE (%[3]s AS ingested_at) FROM outcomes WHERE cityHash64(outcome_id) % 4 != %[1]d",
+		`INSERT INTO decisions SELECT * REPLACE (%[3]s AS ingested_at, time + toIntervalMinute(5 + 20 * %[2]d) AS time, 'late' AS chosen, 'late' AS policy,
+			[]::Array(LowCardinality(String)) AS policies_true) FROM decisions WHERE cityHash64(decision_id) % 3 != %[2]d`,
+		`INSERT INTO outcomes SELECT * REPLACE (%[3]s AS ingested_at, time + toIntervalSecond(90) AS time, value + 3 AS value) FROM outcomes
+			WHERE cityHash64(outcome_id) % 3 != %[2]d`,
+	} {
+		if insert, ok := strings.CutPrefix(statement, "INSERT INTO "); ok {
+			table, query, _ := strings.Cut(insert, " ")
+			query = strings.NewReplacer("%[1]d", fmt.Sprint(salt%4), "%[2]d", fmt.Sprint(salt%3),
+				"%[3]s", fmt.Sprintf("fromUnixTimestamp64Milli(%d, 'UTC')", at.UnixMilli())).Replace(query)
+			statement = "INSERT INTO " + table + " SETTINGS insert_deduplicate = 0 " + query
+		}
+		if err := db.exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (h *history) loadOnce(t *testing.T, r *rapid.T, db *DB) {
 	w := NewWriter(db, nil, nil)
 	offset := int64(0)
 	for _, name := range sortedKeys(h.objectives) {

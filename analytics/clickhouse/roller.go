@@ -212,7 +212,7 @@ func (r *Roller) rollHours(ctx context.Context, account string, hours []time.Tim
 	sc := scope{
 		Account: "account = {account:String}",
 		Target: "time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time < fromUnixTimestamp64Milli({to:Int64}, 'UTC') " +
-			"AND has({hours:Array(Int64)}, toUnixTimestamp(toStartOfHour(time)))",
+			"AND hasAny({hours:Array(Int64)}, [toUnixTimestamp(toStartOfHour(time)), toUnixTimestamp(toStartOfHour(time) + toIntervalHour(1))])",
 		Objective: "1",
 		Now:       "fromUnixTimestamp64Milli({now:Int64}, 'UTC')",
 	}
@@ -221,7 +221,7 @@ func (r *Roller) rollHours(ctx context.Context, account string, hours []time.Tim
 		return err
 	}
 	err = r.db.exec(ctx, query, ch.Named("account", account),
-		ch.Named("from", hours[0].UnixMilli()), ch.Named("to", hours[len(hours)-1].Add(time.Hour).UnixMilli()),
+		ch.Named("from", hours[0].Add(-time.Hour).UnixMilli()), ch.Named("to", hours[len(hours)-1].Add(time.Hour).UnixMilli()),
 		ch.Named("hours", unix(hours)), ch.Named("now", now.UnixMilli()), ch.Named("at", now.UnixMicro()))
 	if err != nil {
 		return fmt.Errorf("recount %d hours: %w", len(hours), err)

@@ -115,6 +115,7 @@ func TestRollupsEqualARecount(t *testing.T) {
 				compareTallies(t, r, db, seen)
 			}
 		}
+		redeliver(t, r, db, clock)
 		clock = clock.Add(time.Duration(rapid.IntRange(1, 3*3600).Draw(r, "silence")) * time.Second)
 		if err := roller.RollNow(t.Context()); err != nil {
 			r.Fatal(err)

@@ -143,7 +143,7 @@ func TestReplayStreamsTheNewestWithTheirRewards(t *testing.T) {
 	h.outcomes = append(h.outcomes, o)
 	rapid.Check(t, func(r *rapid.T) {
 		empty(t, db)
-		h.load(t, r, db)
+		h.loadOnce(t, r, db)
 		again := decision("d7", h.decisions[7].Time.Add(time.Millisecond))
 		keepAgain(t, db, []*event.Decision{again})
 		n := rapid.IntRange(1, 12).Draw(r, "limit")

@@ -24,9 +24,9 @@ func queryData(name string) any {
 		return narrow
 	case "list_decisions":
 		return analytics.DecisionQuery{ConversationID: "c", ConsumerID: "u", Policy: "p", Chosen: "k", DecidedBy: "model", BeforeID: "d"}
-	case "policy_groups", "policy_outcomes", "unknown_conditions", "outcome_kinds":
+	case "policy_groups", "policy_outcomes", "unknown_conditions", "outcome_kinds", "policy_pairs":
 		return reportScope{
-			scope: narrow, Since: "time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')", Grain: analytics.Day, WindowMillis: 60000,
+			scope: narrow, Since: sinceFrom, After: afterFrom, DecidedTwice: true, SentTwice: true, Grain: analytics.Day, WindowMillis: 60000,
 			Bias: "toFloat64(0)", Lowest: "toFloat64(0)", Highest: "toFloat64(1)",
 			Terms: []reportTerm{{"toFloat64(1)", "last", 1}, {"toFloat64(-0.5)", "sum", 2}, {"toFloat64(2)", "max", 1}, {"toFloat64(2)", "first", 1}},
 		}
@@ -125,6 +125,7 @@ func TestQueriesAreLimitedToTheAccount(t *testing.T) {
 	for _, name := range []string{
 		"training_rows", "training_progress", "outcomes_of_decision", "roll_hours", "roll_days", "decision", "model_cards", "model_artifact", "rollups",
 		"list_decisions", "replay_start", "replay_rows", "objective", "policy_groups", "policy_outcomes", "unknown_conditions", "outcome_kinds",
+		"policy_pairs",
 	} {
 		statement, err := DefaultConfig().query(name, queryData(name))
 		if err != nil {

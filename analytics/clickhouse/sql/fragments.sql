@@ -1,7 +1,11 @@
 {{- /* Shared pieces of SQL. The views are made of them with an empty scope, and
 the readers' queries with predicates that sit in the innermost scans:
 .Account limits every table, .Target the decisions asked about, .Objective the
-objectives; .Now is the clock that closes attribution windows. */ -}}
+objectives; .Now is the clock that closes attribution windows.
+
+FINAL makes one of equal rows. Two processes that store one event in the same instant
+can leave a pair that is not equal: a request decided twice, or an outcome sent again,
+with another time. The first in time stands for both, so that nothing counts twice. */ -}}
 
 {{define "objectives" -}}
 -- arrayFold walks the records of one objective in log order: one is accepted when
@@ -35,33 +39,45 @@ FROM
 WHERE revision > 0 AND {{.Objective}}
 {{- end}}
 
+{{define "happened" -}}
+SELECT account, source, outcome_id, conversation_id, decision_id, kind, value, label, time, ingested_at
+FROM outcomes FINAL
+WHERE {{.Account}}
+ORDER BY time
+LIMIT 1 BY account, source, outcome_id
+{{- end}}
+
 {{define "attributed" -}}
 -- An outcome that names its decision may carry a slightly older time (two clocks);
 -- one more than a day older is not believed.
 SELECT
     o.account AS account, o.source AS source, o.outcome_id AS outcome_id, o.kind AS kind, o.value AS value,
     o.label AS label, o.time AS time, o.ingested_at AS ingested_at,
-    d.decision_id AS decision_id, d.time AS decision_time, 'decision' AS attributed_by
-FROM (SELECT * FROM outcomes FINAL WHERE {{.Account}} AND decision_id != '') AS o
+    d.decision_id AS decision_id, d.decided AS decision_time, 'decision' AS attributed_by
+FROM ({{template "happened" .}}) AS o
 INNER JOIN (
-    SELECT account, decision_id, time FROM decisions FINAL WHERE {{.Account}} AND {{.Target}}
+    SELECT account, decision_id, min(time) AS decided FROM decisions WHERE {{.Account}} AND {{.Target}} GROUP BY account, decision_id
 ) AS d ON o.account = d.account AND o.decision_id = d.decision_id
-WHERE o.time >= d.time - toIntervalDay(1)
+WHERE o.decision_id != '' AND o.time >= d.decided - toIntervalDay(1)
 UNION ALL
 SELECT
     o.account AS account, o.source AS source, o.outcome_id AS outcome_id, o.kind AS kind, o.value AS value,
     o.label AS label, o.time AS time, o.ingested_at AS ingested_at,
-    d.decision_id AS decision_id, d.time AS decision_time, 'conversation' AS attributed_by
-FROM (SELECT * FROM outcomes FINAL WHERE {{.Account}} AND decision_id = '' AND conversation_id != '') AS o
+    d.decision_id AS decision_id, d.decided AS decision_time, 'conversation' AS attributed_by
+FROM (SELECT * FROM ({{template "happened" .}}) WHERE decision_id = '' AND conversation_id != '') AS o
 ASOF INNER JOIN (
     -- Of two decisions in one millisecond the greater id counts as the later one.
-    SELECT account, conversation_id, time, max(decision_id) AS decision_id
-    FROM decisions FINAL
-    WHERE {{.Account}} AND conversation_id != ''
-        AND (account, conversation_id) IN (
-            SELECT account, conversation_id FROM decisions WHERE {{.Account}} AND {{.Target}})
-    GROUP BY account, conversation_id, time
-) AS d ON o.account = d.account AND o.conversation_id = d.conversation_id AND o.time >= d.time
+    SELECT account, conversation_id, decided, max(id) AS decision_id
+    FROM (
+        SELECT account, conversation_id, decision_id AS id, min(time) AS decided
+        FROM decisions
+        WHERE {{.Account}} AND conversation_id != ''
+            AND (account, conversation_id) IN (
+                SELECT account, conversation_id FROM decisions WHERE {{.Account}} AND {{.Target}})
+        GROUP BY account, conversation_id, id
+    )
+    GROUP BY account, conversation_id, decided
+) AS d ON o.account = d.account AND o.conversation_id = d.conversation_id AND o.time >= d.decided
 {{- end}}
 
 {{define "rewards" -}}
@@ -85,6 +101,8 @@ FROM (
     SELECT account, decision_id, time, objective, ingested_at, conversation_id, channel, intent, mode, decided_by,
         policy, model_version, chosen, baseline, policy_only, model_only, propensity, explored
     FROM decisions FINAL WHERE {{.Account}} AND {{.Target}}
+    ORDER BY time
+    LIMIT 1 BY account, decision_id
 ) AS d
 INNER JOIN (
     {{template "objectives" .}}

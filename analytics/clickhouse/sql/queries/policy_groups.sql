@@ -15,7 +15,9 @@ FROM (
     SELECT cityHash64(decision_id) AS id, time, policies_true, policy, baseline != '' AND baseline = chosen AS kept
     FROM decisions FINAL
     WHERE {{.Account}} AND {{.Target}}
+    {{- if .DecidedTwice}}
     ORDER BY time
     LIMIT 1 BY id
+    {{- end}}
 )
 GROUP BY key, period

@@ -9,22 +9,31 @@ WITH
             cityHash64(policies_true, policy, baseline != '' AND baseline = chosen) AS key
         FROM decisions FINAL
         WHERE {{.Account}} AND {{.Since}}
+        {{- if .DecidedTwice}}
         ORDER BY time
         LIMIT 1 BY id
+        {{- end}}
+    ),
+    happened AS (
+        SELECT decision_id, conversation_id, kind, value, time FROM outcomes FINAL
+        WHERE {{.Account}} AND {{.After}}
+        {{- if .SentTwice}}
+        ORDER BY time
+        LIMIT 1 BY event_key
+        {{- end}}
     ),
     attributed AS (
         SELECT d.id AS id, d.key AS key, d.time AS decided_at, o.kind AS kind, o.value AS value, o.time AS time
         FROM decided AS d
         INNER JOIN (
-            SELECT cityHash64(decision_id) AS id, kind, value, time FROM outcomes FINAL
-            WHERE {{.Account}} AND decision_id != ''
+            SELECT cityHash64(decision_id) AS id, kind, value, time FROM happened WHERE decision_id != ''
         ) AS o ON d.id = o.id
         WHERE o.time >= d.time - toIntervalDay(1)
         UNION ALL
         SELECT d.id AS id, d.key AS key, d.time AS decided_at, o.kind AS kind, o.value AS value, o.time AS time
         FROM (
-            SELECT cityHash64(conversation_id) AS conversation, kind, value, time FROM outcomes FINAL
-            WHERE {{.Account}} AND decision_id = '' AND conversation_id != '' AND {{.Since}}
+            SELECT cityHash64(conversation_id) AS conversation, kind, value, time FROM happened
+            WHERE decision_id = '' AND conversation_id != '' AND {{.Since}}
         ) AS o
         -- Decisions after the time asked for are here too: they take outcomes away.
         ASOF INNER JOIN (

@@ -1,4 +1,4 @@
--- Of a request that was decided at two times the one record and its reward are taken.
+-- Of a request that was decided at two times one record is taken.
 SELECT d.record, r.rewarded = 1, r.reward
 FROM (
     SELECT decision_id, record FROM decisions FINAL WHERE {{.Account}} AND {{.Target}}
@@ -9,5 +9,4 @@ LEFT JOIN (
     FROM (
         {{template "rewards" .}}
     )
-    LIMIT 1 BY decision_id
 ) AS r ON d.decision_id = r.decision_id

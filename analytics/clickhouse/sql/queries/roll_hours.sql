@@ -13,8 +13,16 @@ SELECT
 FROM (
     SELECT account, time, decision_id, chosen, policy, model_version, objective, mode, decided_by, channel,
         explored, baseline, propensity, latency_ns
-    FROM decisions FINAL
-    WHERE {{.Account}} AND {{.Target}}
+    FROM (
+        SELECT account, time, decision_id, chosen, policy, model_version, objective, mode, decided_by, channel,
+            explored, baseline, propensity, latency_ns
+        FROM decisions FINAL
+        WHERE {{.Account}} AND {{.Target}}
+        ORDER BY time
+        LIMIT 1 BY decision_id
+    )
+    -- The target has the hours before, too: a decision counts in the first of its hours.
+    WHERE has({hours:Array(Int64)}, toUnixTimestamp(toStartOfHour(time)))
 ) AS d
 LEFT JOIN (
     SELECT decision_id, count() AS n

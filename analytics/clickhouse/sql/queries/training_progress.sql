@@ -13,11 +13,12 @@ WITH
     -- What is decided before this time has a reward whatever came of it.
     if(ob.3, fromUnixTimestamp64Milli(toUnixTimestamp64Milli({{.Now}}) - ob.2, 'UTC'), fromUnixTimestamp64Milli(toInt64(0), 'UTC')) AS matured
 SELECT
-    (SELECT count() FROM decisions WHERE {{.Account}} AND {{.Target}} AND chosen != '' AND time < matured)
+    (SELECT uniqExact(event_key) FROM decisions WHERE {{.Account}} AND {{.Target}} AND chosen != '' AND time < matured)
     + (
-        SELECT countIf(named) + uniqIf(conversation_id, talked AND NOT named)
+        SELECT uniqExactIf(event_key, named) + uniqIf(conversation_id, talked AND NOT named)
         FROM (
             SELECT
+                event_key,
                 conversation_id,
                 cityHash64(decision_id) IN (
                     SELECT cityHash64(decision_id) FROM outcomes

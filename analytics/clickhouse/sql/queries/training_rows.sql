@@ -9,12 +9,12 @@ SELECT
     r.reward, r.outcomes, r.silent = 1, r.reward_time, r.known_at
 FROM (SELECT * EXCEPT (record) FROM decisions FINAL WHERE {{.Account}} AND {{.Target}}) AS d
 INNER JOIN (
-    SELECT decision_id, reward, outcomes, silent, reward_time, known_at
+    SELECT decision_id, decision_time, reward, outcomes, silent, reward_time, known_at
     FROM (
         {{template "rewards" .}}
     )
     WHERE known_at > fromUnixTimestamp64Milli({since:Int64}, 'UTC')
     ORDER BY decision_time DESC, decision_id DESC
     LIMIT {limit:UInt64}
-) AS r ON d.decision_id = r.decision_id
+) AS r ON d.decision_id = r.decision_id AND d.time = r.decision_time
 ORDER BY d.time, d.decision_id

@@ -30,26 +30,38 @@ CREATE OR REPLACE VIEW attributed_outcomes ON CLUSTER usher AS
 SELECT
     o.account AS account, o.source AS source, o.outcome_id AS outcome_id, o.kind AS kind, o.value AS value,
     o.label AS label, o.time AS time, o.ingested_at AS ingested_at,
-    d.decision_id AS decision_id, d.time AS decision_time, 'decision' AS attributed_by
-FROM (SELECT * FROM outcomes FINAL WHERE 1 AND decision_id != '') AS o
+    d.decision_id AS decision_id, d.decided AS decision_time, 'decision' AS attributed_by
+FROM (SELECT account, source, outcome_id, conversation_id, decision_id, kind, value, label, time, ingested_at
+FROM outcomes FINAL
+WHERE 1
+ORDER BY time
+LIMIT 1 BY account, source, outcome_id) AS o
 INNER JOIN (
-    SELECT account, decision_id, time FROM decisions FINAL WHERE 1 AND 1
+    SELECT account, decision_id, min(time) AS decided FROM decisions WHERE 1 AND 1 GROUP BY account, decision_id
 ) AS d ON o.account = d.account AND o.decision_id = d.decision_id
-WHERE o.time >= d.time - toIntervalDay(1)
+WHERE o.decision_id != '' AND o.time >= d.decided - toIntervalDay(1)
 UNION ALL
 SELECT
     o.account AS account, o.source AS source, o.outcome_id AS outcome_id, o.kind AS kind, o.value AS value,
     o.label AS label, o.time AS time, o.ingested_at AS ingested_at,
-    d.decision_id AS decision_id, d.time AS decision_time, 'conversation' AS attributed_by
-FROM (SELECT * FROM outcomes FINAL WHERE 1 AND decision_id = '' AND conversation_id != '') AS o
+    d.decision_id AS decision_id, d.decided AS decision_time, 'conversation' AS attributed_by
+FROM (SELECT * FROM (SELECT account, source, outcome_id, conversation_id, decision_id, kind, value, label, time, ingested_at
+FROM outcomes FINAL
+WHERE 1
+ORDER BY time
+LIMIT 1 BY account, source, outcome_id) WHERE decision_id = '' AND conversation_id != '') AS o
 ASOF INNER JOIN (
-    SELECT account, conversation_id, time, max(decision_id) AS decision_id
-    FROM decisions FINAL
-    WHERE 1 AND conversation_id != ''
-        AND (account, conversation_id) IN (
-            SELECT account, conversation_id FROM decisions WHERE 1 AND 1)
-    GROUP BY account, conversation_id, time
-) AS d ON o.account = d.account AND o.conversation_id = d.conversation_id AND o.time >= d.time;
+    SELECT account, conversation_id, decided, max(id) AS decision_id
+    FROM (
+        SELECT account, conversation_id, decision_id AS id, min(time) AS decided
+        FROM decisions
+        WHERE 1 AND conversation_id != ''
+            AND (account, conversation_id) IN (
+                SELECT account, conversation_id FROM decisions WHERE 1 AND 1)
+        GROUP BY account, conversation_id, id
+    )
+    GROUP BY account, conversation_id, decided
+) AS d ON o.account = d.account AND o.conversation_id = d.conversation_id AND o.time >= d.decided;
 
 CREATE OR REPLACE VIEW decision_outcomes ON CLUSTER usher AS
 SELECT
@@ -72,6 +84,8 @@ FROM (
     SELECT account, decision_id, time, objective, ingested_at, conversation_id, channel, intent, mode, decided_by,
         policy, model_version, chosen, baseline, policy_only, model_only, propensity, explored
     FROM decisions FINAL WHERE 1 AND 1
+    ORDER BY time
+    LIMIT 1 BY account, decision_id
 ) AS d
 INNER JOIN (
 SELECT
@@ -119,26 +133,38 @@ LEFT JOIN (
 SELECT
     o.account AS account, o.source AS source, o.outcome_id AS outcome_id, o.kind AS kind, o.value AS value,
     o.label AS label, o.time AS time, o.ingested_at AS ingested_at,
-    d.decision_id AS decision_id, d.time AS decision_time, 'decision' AS attributed_by
-FROM (SELECT * FROM outcomes FINAL WHERE 1 AND decision_id != '') AS o
+    d.decision_id AS decision_id, d.decided AS decision_time, 'decision' AS attributed_by
+FROM (SELECT account, source, outcome_id, conversation_id, decision_id, kind, value, label, time, ingested_at
+FROM outcomes FINAL
+WHERE 1
+ORDER BY time
+LIMIT 1 BY account, source, outcome_id) AS o
 INNER JOIN (
-    SELECT account, decision_id, time FROM decisions FINAL WHERE 1 AND 1
+    SELECT account, decision_id, min(time) AS decided FROM decisions WHERE 1 AND 1 GROUP BY account, decision_id
 ) AS d ON o.account = d.account AND o.decision_id = d.decision_id
-WHERE o.time >= d.time - toIntervalDay(1)
+WHERE o.decision_id != '' AND o.time >= d.decided - toIntervalDay(1)
 UNION ALL
 SELECT
     o.account AS account, o.source AS source, o.outcome_id AS outcome_id, o.kind AS kind, o.value AS value,
     o.label AS label, o.time AS time, o.ingested_at AS ingested_at,
-    d.decision_id AS decision_id, d.time AS decision_time, 'conversation' AS attributed_by
-FROM (SELECT * FROM outcomes FINAL WHERE 1 AND decision_id = '' AND conversation_id != '') AS o
+    d.decision_id AS decision_id, d.decided AS decision_time, 'conversation' AS attributed_by
+FROM (SELECT * FROM (SELECT account, source, outcome_id, conversation_id, decision_id, kind, value, label, time, ingested_at
+FROM outcomes FINAL
+WHERE 1
+ORDER BY time
+LIMIT 1 BY account, source, outcome_id) WHERE decision_id = '' AND conversation_id != '') AS o
 ASOF INNER JOIN (
-    SELECT account, conversation_id, time, max(decision_id) AS decision_id
-    FROM decisions FINAL
-    WHERE 1 AND conversation_id != ''
-        AND (account, conversation_id) IN (
-            SELECT account, conversation_id FROM decisions WHERE 1 AND 1)
-    GROUP BY account, conversation_id, time
-) AS d ON o.account = d.account AND o.conversation_id = d.conversation_id AND o.time >= d.time
+    SELECT account, conversation_id, decided, max(id) AS decision_id
+    FROM (
+        SELECT account, conversation_id, decision_id AS id, min(time) AS decided
+        FROM decisions
+        WHERE 1 AND conversation_id != ''
+            AND (account, conversation_id) IN (
+                SELECT account, conversation_id FROM decisions WHERE 1 AND 1)
+        GROUP BY account, conversation_id, id
+    )
+    GROUP BY account, conversation_id, decided
+) AS d ON o.account = d.account AND o.conversation_id = d.conversation_id AND o.time >= d.decided
         ) AS a
         INNER JOIN (
             SELECT account, objective, window_ms, position, term.1 AS kind, term.2 AS weight, term.3 AS aggregate

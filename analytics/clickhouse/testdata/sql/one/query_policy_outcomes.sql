@@ -7,19 +7,24 @@ WITH
         ORDER BY time
         LIMIT 1 BY id
     ),
+    happened AS (
+        SELECT decision_id, conversation_id, kind, value, time FROM outcomes FINAL
+        WHERE account = {account:String} AND time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') - toIntervalDay(1)
+        ORDER BY time
+        LIMIT 1 BY event_key
+    ),
     attributed AS (
         SELECT d.id AS id, d.key AS key, d.time AS decided_at, o.kind AS kind, o.value AS value, o.time AS time
         FROM decided AS d
         INNER JOIN (
-            SELECT cityHash64(decision_id) AS id, kind, value, time FROM outcomes FINAL
-            WHERE account = {account:String} AND decision_id != ''
+            SELECT cityHash64(decision_id) AS id, kind, value, time FROM happened WHERE decision_id != ''
         ) AS o ON d.id = o.id
         WHERE o.time >= d.time - toIntervalDay(1)
         UNION ALL
         SELECT d.id AS id, d.key AS key, d.time AS decided_at, o.kind AS kind, o.value AS value, o.time AS time
         FROM (
-            SELECT cityHash64(conversation_id) AS conversation, kind, value, time FROM outcomes FINAL
-            WHERE account = {account:String} AND decision_id = '' AND conversation_id != '' AND time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
+            SELECT cityHash64(conversation_id) AS conversation, kind, value, time FROM happened
+            WHERE decision_id = '' AND conversation_id != '' AND time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
         ) AS o
         ASOF INNER JOIN (
             SELECT cityHash64(conversation_id) AS conversation, time, id, key FROM decided WHERE conversation_id != ''

@@ -33,11 +33,12 @@ WHERE revision > 0 AND objective = {objective:String}
     ob.1 AS kinds,
     if(ob.3, fromUnixTimestamp64Milli(toUnixTimestamp64Milli(now64(3, 'UTC')) - ob.2, 'UTC'), fromUnixTimestamp64Milli(toInt64(0), 'UTC')) AS matured
 SELECT
-    (SELECT count() FROM decisions WHERE account = {account:String} AND decision_id = {id:String} AND chosen != '' AND time < matured)
+    (SELECT uniqExact(event_key) FROM decisions WHERE account = {account:String} AND decision_id = {id:String} AND chosen != '' AND time < matured)
     + (
-        SELECT countIf(named) + uniqIf(conversation_id, talked AND NOT named)
+        SELECT uniqExactIf(event_key, named) + uniqIf(conversation_id, talked AND NOT named)
         FROM (
             SELECT
+                event_key,
                 conversation_id,
                 cityHash64(decision_id) IN (
                     SELECT cityHash64(decision_id) FROM outcomes

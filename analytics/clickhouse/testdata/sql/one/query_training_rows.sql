@@ -9,7 +9,7 @@ SELECT
     r.reward, r.outcomes, r.silent = 1, r.reward_time, r.known_at
 FROM (SELECT * EXCEPT (record) FROM decisions FINAL WHERE account = {account:String} AND decision_id = {id:String}) AS d
 INNER JOIN (
-    SELECT decision_id, reward, outcomes, silent, reward_time, known_at
+    SELECT decision_id, decision_time, reward, outcomes, silent, reward_time, known_at
     FROM (
         SELECT
     d.account AS account,
@@ -31,6 +31,8 @@ FROM (
     SELECT account, decision_id, time, objective, ingested_at, conversation_id, channel, intent, mode, decided_by,
         policy, model_version, chosen, baseline, policy_only, model_only, propensity, explored
     FROM decisions FINAL WHERE account = {account:String} AND decision_id = {id:String}
+    ORDER BY time
+    LIMIT 1 BY account, decision_id
 ) AS d
 INNER JOIN (
 SELECT
@@ -78,26 +80,38 @@ LEFT JOIN (
 SELECT
     o.account AS account, o.source AS source, o.outcome_id AS outcome_id, o.kind AS kind, o.value AS value,
     o.label AS label, o.time AS time, o.ingested_at AS ingested_at,
-    d.decision_id AS decision_id, d.time AS decision_time, 'decision' AS attributed_by
-FROM (SELECT * FROM outcomes FINAL WHERE account = {account:String} AND decision_id != '') AS o
+    d.decision_id AS decision_id, d.decided AS decision_time, 'decision' AS attributed_by
+FROM (SELECT account, source, outcome_id, conversation_id, decision_id, kind, value, label, time, ingested_at
+FROM outcomes FINAL
+WHERE account = {account:String}
+ORDER BY time
+LIMIT 1 BY account, source, outcome_id) AS o
 INNER JOIN (
-    SELECT account, decision_id, time FROM decisions FINAL WHERE account = {account:String} AND decision_id = {id:String}
+    SELECT account, decision_id, min(time) AS decided FROM decisions WHERE account = {account:String} AND decision_id = {id:String} GROUP BY account, decision_id
 ) AS d ON o.account = d.account AND o.decision_id = d.decision_id
-WHERE o.time >= d.time - toIntervalDay(1)
+WHERE o.decision_id != '' AND o.time >= d.decided - toIntervalDay(1)
 UNION ALL
 SELECT
     o.account AS account, o.source AS source, o.outcome_id AS outcome_id, o.kind AS kind, o.value AS value,
     o.label AS label, o.time AS time, o.ingested_at AS ingested_at,
-    d.decision_id AS decision_id, d.time AS decision_time, 'conversation' AS attributed_by
-FROM (SELECT * FROM outcomes FINAL WHERE account = {account:String} AND decision_id = '' AND conversation_id != '') AS o
+    d.decision_id AS decision_id, d.decided AS decision_time, 'conversation' AS attributed_by
+FROM (SELECT * FROM (SELECT account, source, outcome_id, conversation_id, decision_id, kind, value, label, time, ingested_at
+FROM outcomes FINAL
+WHERE account = {account:String}
+ORDER BY time
+LIMIT 1 BY account, source, outcome_id) WHERE decision_id = '' AND conversation_id != '') AS o
 ASOF INNER JOIN (
-    SELECT account, conversation_id, time, max(decision_id) AS decision_id
-    FROM decisions FINAL
-    WHERE account = {account:String} AND conversation_id != ''
-        AND (account, conversation_id) IN (
-            SELECT account, conversation_id FROM decisions WHERE account = {account:String} AND decision_id = {id:String})
-    GROUP BY account, conversation_id, time
-) AS d ON o.account = d.account AND o.conversation_id = d.conversation_id AND o.time >= d.time
+    SELECT account, conversation_id, decided, max(id) AS decision_id
+    FROM (
+        SELECT account, conversation_id, decision_id AS id, min(time) AS decided
+        FROM decisions
+        WHERE account = {account:String} AND conversation_id != ''
+            AND (account, conversation_id) IN (
+                SELECT account, conversation_id FROM decisions WHERE account = {account:String} AND decision_id = {id:String})
+        GROUP BY account, conversation_id, id
+    )
+    GROUP BY account, conversation_id, decided
+) AS d ON o.account = d.account AND o.conversation_id = d.conversation_id AND o.time >= d.decided
         ) AS a
         INNER JOIN (
             SELECT account, objective, window_ms, position, term.1 AS kind, term.2 AS weight, term.3 AS aggregate
@@ -142,5 +156,5 @@ WHERE s.outcomes > 0
     WHERE known_at > fromUnixTimestamp64Milli({since:Int64}, 'UTC')
     ORDER BY decision_time DESC, decision_id DESC
     LIMIT {limit:UInt64}
-) AS r ON d.decision_id = r.decision_id
+) AS r ON d.decision_id = r.decision_id AND d.time = r.decision_time
 ORDER BY d.time, d.decision_id;
