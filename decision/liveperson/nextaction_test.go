@@ -22,7 +22,7 @@ func (f *fixture) policy(t *testing.T, account, document string) {
 
 func fixed(name, when, actions string) string {
 	if when == "" {
-		when = "{}"
+		when = `{"all":[]}`
 	}
 	return fmt.Sprintf(`{"name":%q,"display_name":"About %s","enabled":true,"when":%s,"effect":{"fixed":{"actions":%s}}}`, name, name, when, actions)
 }

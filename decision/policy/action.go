@@ -52,11 +52,15 @@ func ReservedNamespaces() []string {
 }
 
 // NormalizeAction brings an action into canonical form: the type in upper case, ids
-// in target, texts in payload.text. skillId, agentId, userId, botId,
+// in target, texts in payload.text; a target without a type is a
+// TRANSFER_TO_SKILL. skillId, agentId, userId, botId,
 // fallbackSkillId and message are LivePerson's names. The payload that is given
 // is not changed.
 func NormalizeAction(a event.Action) event.Action {
 	a.Type = strings.ToUpper(strings.TrimSpace(a.Type))
+	if a.Type == "" && a.Target != "" {
+		a.Type = TransferToSkill
+	}
 	if len(a.Payload) == 0 {
 		a.Payload = nil
 		return a
@@ -194,53 +198,5 @@ func (c *compiler) checkSetContext(payload map[string]any, path string) {
 		if key != PayloadNamespace && key != PayloadScope && key != PayloadProperties {
 			c.check.fail(CodeBadAction, path+"."+key, "is not a field of SET_CONTEXT; one of namespace, scope, properties")
 		}
-	}
-}
-
-// checkResources checks the skills, agents and bots that an action names outright.
-func (c *compiler) checkResources(a *event.Action, path string) {
-	if c.audit == nil {
-		return
-	}
-	switch a.Type {
-	case "", TransferToSkill:
-		c.checkSkill(a.Target, path+".target")
-	case TransferToAgent:
-		c.known(resource{c.audit.Agents, CodeUnknownAgent, "an agent"}, a.Target, path+".target")
-		fallback, _ := a.Payload[PayloadFallbackSkill].(string)
-		c.checkSkill(fallback, path+".payload.fallback_skill")
-	case TransferToBot:
-		c.known(resource{c.audit.Bots, CodeUnknownBot, "a bot"}, a.Target, path+".target")
-	}
-}
-
-func (c *compiler) checkSkill(skill, path string) {
-	if skill == "" {
-		return
-	}
-	c.known(c.skills(), skill, path)
-	for _, routing := range c.audit.RoutingSkills {
-		if skill == routing {
-			c.check.fail(CodeLoop, path, "%q is a skill of the routing bot itself: the conversation would come back and ask again", skill)
-		}
-	}
-}
-
-// resource is one kind of thing that policies name.
-type resource struct {
-	ids        map[string]struct{}
-	code, name string // name with its article
-}
-
-func (c *compiler) skills() resource { return resource{c.audit.Skills, CodeUnknownSkill, "a skill"} }
-
-// known checks the id of a resource, unless the account has none of the kind or the
-// id is made by a template.
-func (c *compiler) known(r resource, id, path string) {
-	if len(r.ids) == 0 || id == "" || !parseTemplate(id).constant() {
-		return
-	}
-	if _, ok := r.ids[id]; !ok {
-		c.check.fail(r.code, path, "%q is not %s of the account; add it to the catalogue%s", id, r.name, nearest(id, sortedKeys(r.ids)))
 	}
 }

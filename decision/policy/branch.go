@@ -23,6 +23,9 @@ func (c *compiler) rule(p *Policy) *Rule {
 	var schedule *dates
 	if p.Schedule != nil {
 		schedule = compileDates(&DateWindow{From: p.Schedule.From, To: p.Schedule.To, Zone: p.Schedule.Zone}, "schedule", &c.check)
+		if !c.now.IsZero() && schedule.over(c.now) {
+			c.check.warn(CodeEnded, "schedule.to", "is past: the policy is not in force any more")
+		}
 	}
 	r := c.branch(p, p.When, &p.Effect, "")
 	r.schedule = schedule
@@ -96,6 +99,7 @@ func (c *compiler) effect(r *Rule, e *Effect, path string) {
 			c.check.fail(CodeMissing, path+".deny", "names nobody; give targets or where")
 		}
 		r.deny = c.selection(e.Deny.Targets, e.Deny.Where, path+".deny")
+		c.auditTargets(e.Deny.Targets, nil, path+".deny.targets")
 	}
 	if e.Rank != nil {
 		c.rank(r, e.Rank, path+".rank")
@@ -138,6 +142,7 @@ func (c *compiler) rank(r *Rule, k *Rank, path string) {
 	if len(k.Objective) > maxName {
 		c.check.fail(CodeLimit, path+".objective", "is longer than %d bytes", maxName)
 	}
+	c.auditRank(k, path)
 }
 
 func (c *compiler) splits(r *Rule, s *Split, path string) {
@@ -175,8 +180,12 @@ func (c *compiler) steps(r *Rule, list []Step, path string) {
 	if len(list) > maxSteps {
 		c.check.fail(CodeLimit, path, "has %d elements; the limit is %d", len(list), maxSteps)
 	}
+	stays := -1 // the first step that answers for good
 	for i := range list {
 		s, at := &list[i], fmt.Sprintf("%s[%d]", path, i)
+		if stays >= 0 {
+			c.check.warn(CodeUnreachable, at, "is asked only when steps[%d] has nothing to offer, which has no expires_after and answers for good", stays)
+		}
 		e := &Effect{Fixed: s.Fixed, Rank: s.Rank, Split: s.Split}
 		b := &Rule{policy: r.policy, effect: e, state: event.True, terminal: true}
 		if e.Terminal() {
@@ -190,6 +199,9 @@ func (c *compiler) steps(r *Rule, list []Step, path string) {
 			n := c.condition(s.SkipWhen, scope{path: at + ".skip_when"})
 			out.skip = n.test
 			b.leaves = append(n.leaves, b.leaves...)
+		}
+		if stays < 0 && s.ExpiresAfter == "" && s.SkipWhen == nil && len(b.leaves) == 0 {
+			stays = i
 		}
 		r.leaves = append(r.leaves, b.leaves...)
 		r.steps = append(r.steps, out)

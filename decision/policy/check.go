@@ -4,12 +4,16 @@ import "errors"
 
 // Check finds every problem of a whole list of policies: what each has wrong on its
 // own, what the account does not know (env may be nil), and what they do to each
-// other. Problems come in the order of the list, errors and warnings mixed; paths
+// other; with [At] also what is over by then. Problems come in the order of the list, errors and warnings mixed; paths
 // are those of each document. Policies that could not be parsed take part with
 // their Fault and with everything else that can be told of their documents.
-func Check(policies []*Policy, env *Environment) []Problem {
+func Check(policies []*Policy, env *Environment, opts ...Option) []Problem {
+	o := compileOptions{env: env}
+	for _, opt := range opts {
+		opt(&o)
+	}
 	c := newCompiler()
-	c.env, c.audit = env, env
+	c.env, c.audit, c.doubts, c.now = o.env, o.env, true, o.now
 	var out []Problem
 	seen := map[string]bool{}
 	ordered := inOrder(policies)
@@ -50,7 +54,7 @@ func (c *compiler) faults(p *Policy) []Problem {
 		return ProblemsOf(p.Fault)
 	}
 	again := newCompiler()
-	again.env, again.audit = c.env, c.audit
+	again.env, again.audit, again.doubts, again.now = c.env, c.audit, c.doubts, c.now
 	if _, err := again.parse(d.document, func(d *decoder, tree any) *Policy { return d.policy(tree) }, ""); err == nil {
 		return ProblemsOf(p.Fault)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/usherhq/usher/decision/policy"
 )
@@ -24,8 +25,11 @@ type checkCase struct {
 		Agents        []string                    `json:"agents"`
 		Bots          []string                    `json:"bots"`
 		RoutingSkills []string                    `json:"routing_skills"`
+		BotSkills     map[string][]string         `json:"bot_skills"`
+		Objectives    []string                    `json:"objectives"`
 		Calendars     map[string]*policy.Calendar `json:"calendars"`
 	} `json:"env"`
+	Now      time.Time         `json:"now"`
 	Policies []json.RawMessage `json:"policies"`
 	Want     []string          `json:"want"`
 }
@@ -44,6 +48,7 @@ func (c *checkCase) environment() *policy.Environment {
 	env := &policy.Environment{
 		Strict: c.Env.Strict, Skills: set(c.Env.Skills), Agents: set(c.Env.Agents), Bots: set(c.Env.Bots),
 		RoutingSkills: c.Env.RoutingSkills, Calendars: c.Env.Calendars,
+		BotSkills: c.Env.BotSkills, Objectives: set(c.Env.Objectives),
 	}
 	if c.Env.Attributes != nil {
 		env.Attributes = map[string]policy.Attribute{}
@@ -76,7 +81,7 @@ func TestCheck(t *testing.T) {
 				p.Rank = float64(i)
 				policies = append(policies, p)
 			}
-			problems := policy.Check(policies, c.environment())
+			problems := policy.Check(policies, c.environment(), policy.At(c.Now))
 			var got []string
 			for _, p := range problems {
 				got = append(got, fmt.Sprintf("%s %s %s %s", p.Severity, p.Policy, p.Path, p.Code))

@@ -43,6 +43,8 @@ type compiler struct {
 	check   findings
 	env     *Environment // what names mean; may be nil
 	audit   *Environment // what names are checked against; nil when they are not
+	doubts  bool         // look for what is sound and can hardly be meant
+	now     time.Time    // of the check; zero when nobody said
 	slots   map[string]int
 	sources []source
 	cel     *celCompiler
@@ -168,12 +170,18 @@ func (c *compiler) severalForms(forms []*Condition, s scope) {
 func (c *compiler) all(conds []*Condition, s scope) node {
 	tests := make([]test, len(conds))
 	var out node
+	faults := c.check.errors
 	for i, cond := range conds {
 		n := c.condition(cond, s.at(fmt.Sprintf(".all[%d]", i)))
 		// What one part needs the whole needs.
 		tests[i] = n.test
 		out.leaves = append(out.leaves, n.leaves...)
 		out.needs = append(out.needs, n.needs...)
+	}
+	if c.doubts && c.check.errors == faults {
+		if i, j, found := contradiction(conds); found {
+			c.check.warn(CodeNeverTrue, s.path, "can never hold: all[%d] and all[%d] exclude each other", i, j)
+		}
 	}
 	out.test = func(in *Input) truth {
 		result := isTrue
@@ -197,6 +205,9 @@ func (c *compiler) any(conds []*Condition, s scope) node {
 		out.leaves = append(out.leaves, n.leaves...)
 	}
 	out.needs = eitherNeeds(needs)
+	if c.doubts && slices.ContainsFunc(conds, matchesAlways) {
+		c.check.warn(CodeAlwaysTrue, s.path, "always holds: one of its parts is empty")
+	}
 	out.test = func(in *Input) truth {
 		result := isFalse
 		for _, t := range tests {

@@ -87,12 +87,18 @@ func (d *dates) holds(t time.Time) bool {
 		return false
 	case d.from.day != 0 && day < d.from.day || d.from.day == 0 && t.Before(d.from.at):
 		return false
-	case d.to.day != 0 && day > d.to.day:
-		return false
-	case d.to.day == 0 && !d.to.at.IsZero() && !t.Before(d.to.at):
+	case d.over(t):
 		return false
 	}
 	return true
+}
+
+// over reports whether it can never hold from t on.
+func (d *dates) over(t time.Time) bool {
+	if d.to.day != 0 {
+		return dayKey(t.In(d.zone)) > d.to.day
+	}
+	return !d.to.at.IsZero() && !t.Before(d.to.at)
 }
 
 // String spells the window for traces.

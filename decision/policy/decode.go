@@ -134,7 +134,7 @@ func (d *decoder) policy(tree any) *Policy {
 	}
 	if v, path, ok := o.take("exception"); ok {
 		e := d.object(v, path)
-		if _, given := e.fields["when"]; !given && len(e.fields) > 0 {
+		if _, given := e.fields["when"]; !given {
 			d.check.fail(CodeMissing, join(path, "when"), "is missing: an exception that always holds would never let the policy itself decide")
 		}
 		p.Exception = &Exception{When: d.optional(e, "when")}
@@ -168,6 +168,9 @@ func (d *decoder) optional(o *object, key string) *Condition {
 	v, path, ok := o.take(key)
 	if !ok {
 		return nil
+	}
+	if fields, isObject := v.(map[string]any); isObject && len(fields) == 0 {
+		d.check.fail(CodeMissing, path, "is empty; leave it out, or say what must hold")
 	}
 	return d.condition(v, path)
 }

@@ -12,7 +12,7 @@ func (d *decoder) effect(v any, path string) Effect {
 	e := Effect{Fixed: d.fixed(o), Rank: d.rank(o), Split: d.split(o)}
 	if v, at, ok := o.take("deny"); ok {
 		f := d.object(v, at)
-		e.Deny = &Deny{Targets: f.texts("targets"), Where: d.optional(f, "where")}
+		e.Deny = &Deny{Targets: f.selector(), Where: d.optional(f, "where")}
 		f.done()
 	}
 	list, at := o.list("steps")
@@ -47,9 +47,19 @@ func (d *decoder) rank(o *object) *Rank {
 	f := d.object(v, at)
 	defer f.done()
 	return &Rank{
-		Objective: f.text("objective"), Targets: f.texts("targets"), Where: d.optional(f, "where"),
+		Objective: f.text("objective"), Targets: f.selector(), Where: d.optional(f, "where"),
 		Levers: d.levers(f), Actions: d.actions(f, "actions"),
 	}
+}
+
+// selector reads the keys of candidates. An empty list would select all of them.
+func (o *object) selector() []string {
+	const key = "targets"
+	out := o.texts(key)
+	if list, isList := o.fields[key].([]any); isList && len(list) == 0 {
+		o.d.check.unreadable(CodeMissing, join(o.path, key), "is empty; name candidates, or leave it out")
+	}
+	return out
 }
 
 func (d *decoder) split(o *object) *Split {

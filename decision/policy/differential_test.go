@@ -337,6 +337,45 @@ func TestShadowsAreReal(t *testing.T) {
 	}
 }
 
+// TestNeverIsNever: what Check calls NEVER_TRUE is not TRUE whatever the facts, and what
+// it calls ALWAYS_TRUE is.
+func TestNeverIsNever(t *testing.T) {
+	found := map[string]int{}
+	rapid.Check(t, func(rt *rapid.T) {
+		parts := []*policy.Condition{anyCondition(rt, 1), anyCondition(rt, 1)}
+		if rapid.Bool().Draw(rt, "leaf") {
+			parts[0], parts[1] = anyLeaf(rt), anyLeaf(rt)
+			parts[1].Attribute = parts[0].Attribute
+		}
+		when := &policy.Condition{All: parts}
+		if rapid.IntRange(0, 9).Draw(rt, "or") == 0 {
+			when = &policy.Condition{Any: append(parts, &policy.Condition{})}
+		}
+		p := &policy.Policy{Name: "a", Enabled: true, When: when, Effect: policy.Effect{Rank: &policy.Rank{}}}
+		code := ""
+		for _, problem := range policy.Check([]*policy.Policy{p}, nil) {
+			if problem.Path == "when" {
+				code = problem.Code
+			}
+		}
+		if code == "" {
+			return
+		}
+		found[code]++
+		set := policy.Compile([]*policy.Policy{p}, 1)
+		in := set.NewInput()
+		for range 20 {
+			in.Load(anyFacts(rt))
+			if state := set.Trace(in, -1)[0].State; (state == event.True) != (code == policy.CodeAlwaysTrue) {
+				rt.Fatalf("%s is %s", code, state)
+			}
+		}
+	})
+	if found[policy.CodeNeverTrue] == 0 || found[policy.CodeAlwaysTrue] == 0 {
+		t.Errorf("found %v, the test shows little", found)
+	}
+}
+
 // TestFoldingIsUnicodes compares folded comparisons with EqualFold over every part of a
 // text.
 func TestFoldingIsUnicodes(t *testing.T) {

@@ -190,7 +190,7 @@ func TestActionSpellings(t *testing.T) {
 		`{"type":"Transfer_To_Bot","payload":{"botId":"b"}}`:                                         `{"type":"TRANSFER_TO_BOT","target":"b"}`,
 		`{"type":"SEND_MESSAGE","payload":{"message":"hi"}}`:                                         `{"type":"SEND_MESSAGE","payload":{"text":"hi"}}`,
 		`{"type":"SET_CONTEXT","payload":{"namespace":"n","scope":"consumer","properties":{"a":1}}}`: `{"type":"SET_CONTEXT","payload":{"namespace":"n","properties":{"a":1},"scope":"consumer"}}`,
-		`{"target":"a"}`: `{"type":"","target":"a"}`,
+		`{"target":"a"}`: `{"type":"TRANSFER_TO_SKILL","target":"a"}`,
 	} {
 		p := parse(t, `{"effect":{"fixed":{"actions":[`+in+`]}}}`)
 		data, err := policy.Marshal(p)

@@ -1,5 +1,7 @@
 package policy
 
+import "time"
+
 // Environment is what an account's policies may speak of: declared attributes,
 // resources, calendars. It is read, never changed. A nil Environment checks
 // nothing; in one that is not nil, a nil map is not checked.
@@ -14,7 +16,12 @@ type Environment struct {
 	// RoutingSkills are the skills of the bots that ask: no policy may send a
 	// conversation back to them.
 	RoutingSkills []string
-	Calendars     map[string]*Calendar
+	// BotSkills are those through which a bot is reached: one that has a routing
+	// skill among them is a routing bot itself.
+	BotSkills map[string][]string
+	// Objectives are those of the account, by id; nil is not checked.
+	Objectives map[string]struct{}
+	Calendars  map[string]*Calendar
 	// Revision of the catalogue that it was made from; handed on, not read.
 	Revision int64
 }
@@ -53,10 +60,18 @@ func (t AttributeType) Valid() bool {
 	return false
 }
 
-// Option changes what [Compile] does.
+// Option changes what [Compile] and [Check] do.
 type Option func(*compileOptions)
 
-type compileOptions struct{ env *Environment }
+type compileOptions struct {
+	env *Environment
+	now time.Time
+}
+
+// At tells [Check] the time, to warn of what is over. Compiling needs none.
+func At(now time.Time) Option {
+	return func(o *compileOptions) { o.now = now }
+}
 
 // WithEnvironment lets policies use what the account declares, its calendars above
 // all. The environment must not be changed afterwards.

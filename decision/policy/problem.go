@@ -54,6 +54,12 @@ const (
 	CodeLoop             = "LOOP"              // goes back to the routing bot's own skill
 	CodeShadowed         = "SHADOWED"          // an earlier policy matches whenever it does
 	CodeUnreachable      = "UNREACHABLE"       // never asked
+	CodeNeverTrue        = "NEVER_TRUE"        // a condition whose parts exclude each other
+	CodeAlwaysTrue       = "ALWAYS_TRUE"       // a choice of which one part says nothing
+	CodeEnded            = "ENDED"             // the schedule is over
+	CodeUnknownTarget    = "UNKNOWN_TARGET"    // no skill, agent or bot of the account
+	CodeUnknownLever     = "UNKNOWN_LEVER"     // a lever that nothing is ranked with
+	CodeUnknownObjective = "UNKNOWN_OBJECTIVE" // no such objective
 	CodeExpiryTooShort   = "EXPIRY_TOO_SHORT"  // a step hardly lives
 	CodeDefaultPolicy    = "DEFAULT_POLICY"    // the default policy has what it must not have
 )

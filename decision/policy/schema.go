@@ -65,11 +65,13 @@ func definitions() schemaNode {
 		"attribute": attribute,
 		"scalar":    scalar,
 		"schedule":  closed(schemaNode{"from": moment, "to": moment, "zone": zone}),
+		"part": schemaNode{"oneOf": []any{
+			schemaNode{"type": "object", "maxProperties": 0, "description": "holds always"}, ref("condition"),
+		}},
 		"condition": schemaNode{"oneOf": []any{
-			schemaNode{"type": "object", "maxProperties": 0, "description": "holds always"},
-			closed(schemaNode{"all": listOf(ref("condition"), 1, maxList)}, "all"),
-			closed(schemaNode{"any": listOf(ref("condition"), 1, maxList)}, "any"),
-			closed(schemaNode{"not": ref("condition")}, "not"),
+			closed(schemaNode{"all": listOf(ref("part"), 1, maxList)}, "all"),
+			closed(schemaNode{"any": listOf(ref("part"), 1, maxList)}, "any"),
+			closed(schemaNode{"not": ref("part")}, "not"),
 			ref("comparison"),
 			closed(schemaNode{"time": ref("time")}, "time"),
 			closed(schemaNode{"date": closed(schemaNode{"from": moment, "to": moment, "zone": zone, "days": days, "attribute": ref("attribute")})}, "date"),
@@ -188,8 +190,8 @@ func actionsSchema(least int) schemaNode { return listOf(ref("action"), least, m
 
 func actionSchema() schemaNode {
 	return closed(schemaNode{
-		"type":    schemaNode{"type": "string", "maxLength": maxName, "examples": ActionTypes()},
+		"type":    schemaNode{"type": "string", "minLength": 1, "maxLength": maxName, "examples": ActionTypes()},
 		"target":  schemaNode{"type": "string", "maxLength": 2 * maxName, "description": "skill, agent, bot or engagement; may hold {{attribute}}"},
 		"payload": schemaNode{"type": "object"},
-	})
+	}, "type")
 }

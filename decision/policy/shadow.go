@@ -168,7 +168,7 @@ func holdsOf(v any, b *Condition) bool {
 		lo, hi := valueOf(list[0]), valueOf(list[1])
 		return ordered(GreaterOrEqual)(&left, &lo) == isTrue && ordered(LessOrEqual)(&left, &hi) == isTrue
 	}
-	compare := binary(b.Operator, false)
+	compare := binary(b.Operator, b.Fold)
 	return compare != nil && compare(&left, &right) == isTrue
 }
 

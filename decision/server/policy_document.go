@@ -60,7 +60,7 @@ func documentOf(id string, p *usherv1.Policy, enabled bool) (json.RawMessage, []
 		}
 	}
 	for key, s := range map[string]*structpb.Struct{"when": p.GetWhen(), "schedule": p.GetSchedule(), "exception": p.GetException()} {
-		if len(s.GetFields()) > 0 {
+		if s != nil { // an empty one is refused rather than taken for none
 			document[key] = s.AsMap()
 		}
 	}
