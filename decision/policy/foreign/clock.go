@@ -16,7 +16,7 @@ func (t *translator) call(n *node) doc {
 	case "isdaterange":
 		return t.dateRange(n)
 	}
-	return t.fail(n, "UNKNOWN_FUNCTION", "%s is none of isTimeRange, isDateRange, sqrt; Usher's functions are attributes, such as custom.%s", n.name, n.name)
+	return t.fail(n, CodeUnknownFunction, "%s is none of isTimeRange, isDateRange, sqrt; Usher's functions are attributes, such as custom.%s", n.name, n.name)
 }
 
 // ranged takes the arguments that both functions share: from, to, zone, days.
@@ -35,12 +35,12 @@ func (t *translator) ranged(n *node) (from, to string, out doc, ok bool) {
 				days = append(days, weekdays(text)...)
 			}
 		default:
-			t.fail(arg, "NOT_SAYABLE", "%s takes constants in quotes: from, to, zone and a list of days", n.name)
+			t.fail(arg, CodeNotSayable, "%s takes constants in quotes: from, to, zone and a list of days", n.name)
 			return "", "", nil, false
 		}
 	}
 	if len(texts) < 2 {
-		t.fail(n, "NOT_SAYABLE", "%s needs from, to and a zone, such as 'America/New_York'", n.name)
+		t.fail(n, CodeNotSayable, "%s needs from, to and a zone, such as 'America/New_York'", n.name)
 		return "", "", nil, false
 	}
 	out = doc{}
@@ -96,25 +96,25 @@ func weekdays(text string) []any {
 func (t *translator) timeRange(n *node) doc {
 	fromText, toText, window, ok := t.ranged(n)
 	if !ok {
-		return doc{}
+		return unread()
 	}
 	from, okFrom := timeOfDay(fromText)
 	to, okTo := timeOfDay(toText)
 	switch {
 	case !okFrom:
-		t.fail(n.args[0], "BAD_TIME", "%q is not a time of day such as '09:00:00'", fromText)
+		t.fail(n.args[0], policy.CodeBadTime, "%q is not a time of day such as '09:00:00'", fromText)
 		if okTo {
-			return doc{}
+			return unread()
 		}
 		fallthrough
 	case !okTo:
-		return t.fail(n.args[1], "BAD_TIME", "%q is not a time of day such as '17:30:00'", toText)
+		return t.fail(n.args[1], policy.CodeBadTime, "%q is not a time of day such as '17:30:00'", toText)
 	case to == "23:59:59":
 		to = "24:00" // the last second of the day belongs to it
 	}
 	window["from"], window["to"] = from, to
 	if to <= from {
-		t.out.warn(t.path, "PAST_MIDNIGHT", "%s('%s','%s') is taken to run past midnight into the next day", n.name, fromText, toText)
+		t.warn(n, CodePastMidnight, "%s('%s','%s') is taken to run past midnight into the next day", n.name, fromText, toText)
 	}
 	return doc{"time": window}
 }
@@ -135,21 +135,21 @@ func timeOfDay(text string) (string, bool) {
 func (t *translator) dateRange(n *node) doc {
 	fromText, toText, window, ok := t.ranged(n)
 	if !ok {
-		return doc{}
+		return unread()
 	}
 	from, okFrom := date(fromText)
 	to, okTo := date(toText)
 	switch {
 	case !okFrom:
-		t.fail(n.args[0], "BAD_DATE", "%q is not a date such as '12/24/2026', month first", fromText)
+		t.fail(n.args[0], CodeBadDate, "%q is not a date such as '12/24/2026', month first", fromText)
 		if okTo {
-			return doc{}
+			return unread()
 		}
 		fallthrough
 	case !okTo:
-		return t.fail(n.args[1], "BAD_DATE", "%q is not a date such as '12/26/2026', month first", toText)
+		return t.fail(n.args[1], CodeBadDate, "%q is not a date such as '12/26/2026', month first", toText)
 	case to < from:
-		return t.fail(n, "BAD_DATE", "the range ends before it begins")
+		return t.fail(n, CodeBadDate, "the range ends before it begins")
 	}
 	window["from"], window["to"] = from, to
 	return doc{"date": window}

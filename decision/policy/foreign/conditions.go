@@ -16,27 +16,46 @@ func (r *reader) condition(v any, path string) any {
 		if text, isText := v.(string); isText {
 			return r.expression(text, path)
 		}
-		r.err(path, policy.CodeInvalid, "is %s, must be an object", nameOf(v))
-		return doc{}
+		r.unreadable(path, v, "an object")
+		return unread()
 	}
 	o := asObject(fields, path, &r.sink)
+	forms, out := "", doc{}
 	for _, form := range []string{"all", "any", "not", "time", "date", "cel", "expression"} {
 		inner, at, given := o.take(form)
 		if !given {
 			continue
 		}
-		o.done()
-		switch form {
-		case "all", "any":
-			return doc{form: r.conditions(inner, at)}
-		case "not":
-			return doc{form: r.condition(inner, at)}
-		case "expression":
-			return r.expression(inner, at)
+		if out = r.form(form, inner, at); forms != "" {
+			r.err(at, policy.CodeInvalid, "stands beside %s; a condition is one of them", forms)
 		}
-		return doc{form: inner}
+		forms = form
 	}
-	return r.comparison(o)
+	if forms == "" || o.fields["property"] != nil || o.fields["attribute"] != nil {
+		if forms != "" {
+			r.err(join(path, forms), policy.CodeInvalid, "stands beside a comparison; a condition is one of them")
+		}
+		return r.comparison(o)
+	}
+	o.done()
+	return out
+}
+
+// form reads a condition that is no comparison.
+func (r *reader) form(form string, v any, path string) doc {
+	switch form {
+	case "all", "any":
+		list := r.conditions(v, path)
+		if form == "all" && len(list) == 0 {
+			r.warn(path, CodeConstant, "is empty and always holds")
+		}
+		return doc{form: list}
+	case "not":
+		return doc{form: r.condition(v, path)}
+	case "expression":
+		return r.expression(v, path)
+	}
+	return doc{form: v}
 }
 
 // leaf is a comparison of LivePerson on its way to a canonical one.
@@ -63,6 +82,11 @@ func (r *reader) comparison(o *object) doc {
 		l.operator, _ = o.text("type", "logicalOperator")
 		l.dataType, _ = o.text("dataType", "valueType", "data_type")
 	}
+	switch strings.ToLower(l.dataType) {
+	case "", "string", "number", "boolean", "attribute", "list", "skill", "agent", "channel", "intent":
+	default:
+		r.warn(join(o.path, "dataType"), CodeNotTaken, "%q is no data type known here; the value is taken as it stands", l.dataType)
+	}
 	var given bool
 	l.value, _, given = o.take("value", "values")
 	if from, ok := o.text("value_from"); ok {
@@ -84,11 +108,11 @@ func (r *reader) comparison(o *object) doc {
 			"LESS_THAN_OR_EQUAL, GREATER_THAN, GREATER_THAN_OR_EQUAL, CONTAINS, IS_IN", l.operator)
 	}
 	if l.attribute == "" || !known {
-		return doc{}
+		return unread()
 	}
 	if !given && operator != policy.Exists {
 		r.err(join(o.path, "value"), policy.CodeMissing, "is missing: give a constant or an {{attribute}}")
-		return doc{}
+		return unread()
 	}
 	return r.right(&l, operator)
 }
@@ -105,7 +129,7 @@ func (r *reader) right(l *leaf, operator policy.Operator) doc {
 			l.from = strings.TrimSpace(text)
 		case strings.Contains(text, "{{") && strings.Contains(text, "}}"):
 			r.err(at, CodeNotSayable, "%q mixes text with an attribute; the right side is a constant or one {{attribute}}", text)
-			return doc{}
+			return unread()
 		}
 	}
 	r.blank(l.attribute, join(l.path, "property"))
@@ -140,14 +164,14 @@ func (r *reader) reversed(l *leaf) doc {
 			out = doc{"attribute": l.from, "operator": "contains", "value_from": l.attribute}
 		case !isText:
 			r.err(join(l.path, "value"), policy.CodeTypeMismatch, "is %s, must be a string or an {{attribute}}", nameOf(l.value))
-			return doc{}
+			return unread()
 		default:
 			where, meant["value"] = "the text "+celText(text), text
 			name, err := (&translator{rename: func(s string) string { return s }}).celName(&node{name: l.attribute})
 			if err != nil {
 				r.err(join(l.path, "property"), CodeNotSayable, "%q cannot be looked for in a constant text: its name is not letters, digits, dots and _; "+
 					"keep it under another name", l.attribute)
-				return doc{}
+				return unread()
 			}
 			out = doc{"cel": celText(text) + ".contains(" + name + ")"}
 		}
@@ -187,16 +211,17 @@ func (r *reader) typed(l *leaf, operator policy.Operator, path string) any {
 		}
 	case policy.Equal, policy.NotEqual, policy.Contains, policy.StartsWith, policy.EndsWith, policy.Matches, policy.Between:
 	}
-	return scalar(l, l.value)
+	return r.scalar(l, l.value, path)
 }
 
 func (r *reader) typedNumber(l *leaf, path string) any {
-	if _, isText := l.value.(string); !isText || strings.EqualFold(l.dataType, "string") {
+	if _, isText := l.value.(string); !isText {
 		return l.value
 	}
 	n, ok := numberOf(l.value)
 	if !ok {
-		return l.value
+		r.err(path, policy.CodeTypeMismatch, "%q is not a number, which is what %s compares", l.value, l.operator)
+		return 0
 	}
 	if !strings.EqualFold(l.dataType, "number") {
 		r.warn(path, CodeConverted, "%q is taken for the number %s, which is what %s compares", l.value, n, l.operator)
@@ -205,7 +230,7 @@ func (r *reader) typedNumber(l *leaf, path string) any {
 }
 
 // scalar types one value.
-func scalar(l *leaf, v any) any {
+func (r *reader) scalar(l *leaf, v any, path string) any {
 	text, isText := textOf(v)
 	_, isNumber := v.(json.Number)
 	switch {
@@ -215,6 +240,7 @@ func scalar(l *leaf, v any) any {
 		if n, ok := numberOf(v); ok {
 			return n
 		}
+		r.err(path, policy.CodeTypeMismatch, "%q is not a number, which the data type says it is", text)
 	case isText && strings.EqualFold(l.dataType, "boolean"):
 		switch strings.ToLower(text) {
 		case "true":
@@ -222,6 +248,7 @@ func scalar(l *leaf, v any) any {
 		case "false":
 			return false
 		}
+		r.err(path, policy.CodeTypeMismatch, "%q is neither true nor false, which the data type says it is", text)
 	}
 	return v
 }
@@ -251,8 +278,11 @@ func (r *reader) typedList(l *leaf, path string) any {
 		r.warn(path, CodeConverted, "is %s and taken for a list of one", nameOf(l.value))
 	}
 	out := make([]any, 0, len(list))
-	for _, v := range list {
-		out = append(out, scalar(l, v))
+	for i, v := range list {
+		if text, ok := v.(string); ok && strings.Contains(text, "{{") {
+			r.err(index(path, i), CodeNotSayable, "%q in a list is not looked up; write an expression: %s in [a, b]", text, l.attribute)
+		}
+		out = append(out, r.scalar(l, v, index(path, i)))
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/usherhq/usher/decision/policy"
 )
@@ -31,44 +32,46 @@ func (r *reader) connect(tree any) {
 		if inner, at, ok := o.take("RoutingCriteria"); ok {
 			criteria = asObject(inner, at, &r.sink)
 		}
-		o.take("InstanceId", "ContactId", "ContactFlowId")
 		steps, at := criteria.list("Steps")
-		if len(steps) == 0 {
+		if d["effect"] = (doc{"steps": r.connectSteps(steps, at)}); len(steps) == 0 {
 			r.err(at, policy.CodeMissing, "is empty: a routing criterion needs a step")
+			d["effect"] = doc{"fixed": doc{"actions": []any{standIn()}}}
 		}
-		d["effect"] = doc{"steps": r.connectSteps(steps, at)}
 		criteria.done()
 		if criteria != o {
 			o.done()
 		}
 		r.warn(path, CodeCandidates, "ranks agents: the caller must offer them as candidates of type TRANSFER_TO_AGENT whose attributes "+
 			"hold their proficiencies, such as {\"Language\": {\"English\": 4}}")
-		r.keep(d, path, before, asIs)
+		r.keep(d, path, before, func(p string) string {
+			return strings.NewReplacer("effect.steps[", strings.TrimPrefix(at, path+".")+"[", "rank.where", "Expression").Replace(p)
+		})
 	})
 }
 
 // connectSteps translates the steps. When the last one lapses, any agent will do.
 func (r *reader) connectSteps(list []any, path string) []any {
 	steps := make([]any, 0, len(list)+1)
-	lapses := false
+	lapses := true
 	for i, v := range list {
-		if i > 0 && !lapses {
-			r.warn(index(path, i), policy.CodeUnreachable, "is never reached: the step before it does not expire, so it is left out")
-			continue
-		}
 		step := doc{}
 		o := asObject(v, index(path, i), &r.sink)
 		if expression, at, ok := o.take("Expression"); ok {
 			step["rank"] = doc{"where": r.connectExpression(expression, at)}
 		} else {
 			r.err(at, policy.CodeMissing, "is missing")
+			step["rank"] = doc{}
 		}
-		lapses = r.expiry(o, step)
-		if status, ok := o.text("Status"); ok && status != "ACTIVE" && status != "INACTIVE" {
+		expires := r.expiry(o, step)
+		if status, ok := o.text("Status"); ok {
 			r.warn(join(o.path, "Status"), CodeNotTaken, "%s is where one contact stood and is left out", status)
 		}
 		o.done()
-		steps = append(steps, step)
+		if !lapses {
+			r.warn(o.path, policy.CodeUnreachable, "is never reached: the step before it does not expire, so it is left out")
+			continue
+		}
+		steps, lapses = append(steps, step), expires
 	}
 	if lapses {
 		steps = append(steps, doc{"rank": doc{}})
@@ -86,19 +89,22 @@ func (r *reader) expiry(o *object, step doc) bool {
 	if stamp, ok := expiry.text("ExpiryTimestamp"); ok {
 		if !timed {
 			r.err(join(at, "ExpiryTimestamp"), CodeNotSayable, "%s is a moment of one contact; give DurationInSeconds", stamp)
+			expiry.done()
 			return true
 		}
 		r.warn(join(at, "ExpiryTimestamp"), CodeNotTaken, "is a moment of one contact and is left out")
 	}
 	expiry.done()
 	if !timed {
-		return false
+		r.err(durationPath, policy.CodeMissing, "is missing: an expiry is a number of seconds")
+		return true
 	}
-	after, isNumber := secondsOf(duration)
-	if !isNumber {
-		r.err(durationPath, policy.CodeInvalid, "is %s, must be a number of seconds", nameOf(duration))
+	step["expires_after"] = "1s"
+	if after, isNumber := duration.(json.Number); isNumber {
+		step["expires_after"] = after.String() + "s"
+	} else {
+		r.unreadable(durationPath, duration, "a number of seconds")
 	}
-	step["expires_after"] = after
 	return true
 }
 
@@ -109,10 +115,11 @@ func (r *reader) connectExpression(v any, path string) doc {
 	var out doc
 	for _, form := range forms {
 		inner, at, ok := o.take(form)
+		if ok && out != nil {
+			r.err(at, policy.CodeInvalid, "stands beside another expression; an expression is one of them")
+		}
 		switch {
 		case !ok:
-		case out != nil:
-			r.err(at, policy.CodeInvalid, "stands beside another expression; an expression is one of them")
 		case form == "AndExpression" || form == "OrExpression":
 			out = r.connectGroup(form, inner, at)
 		default:
@@ -121,6 +128,7 @@ func (r *reader) connectExpression(v any, path string) doc {
 	}
 	if out == nil {
 		r.err(path, policy.CodeMissing, "is none of AttributeCondition, AndExpression, OrExpression, NotAttributeCondition")
+		out = unread()
 	}
 	o.done()
 	return out
@@ -128,8 +136,12 @@ func (r *reader) connectExpression(v any, path string) doc {
 
 func (r *reader) connectGroup(form string, v any, path string) doc {
 	list, ok := v.([]any)
-	if !ok || len(list) == 0 {
-		r.err(path, policy.CodeInvalid, "must be a list of expressions, not empty")
+	if !ok {
+		r.unreadable(path, v, "a list of expressions")
+	}
+	if len(list) == 0 {
+		r.err(path, policy.CodeMissing, "is empty: a group needs an expression")
+		return unread()
 	}
 	var out []any
 	for i, one := range list {
@@ -151,11 +163,17 @@ func (r *reader) proficiency(v any, path string, not bool) doc {
 	}
 	name, hasName := o.text("Name")
 	value, hasValue := o.text("Value")
-	if !hasName || !hasValue {
-		r.err(path, policy.CodeMissing, "needs Name and Value")
+	if !hasName {
+		r.err(join(path, "Name"), policy.CodeMissing, "is missing: name the proficiency")
+	}
+	if !hasValue {
+		r.err(join(path, "Value"), policy.CodeMissing, "is missing: give the proficiency's value")
 	}
 	attribute := fmt.Sprintf("candidate.%s.%s", name, value)
 	d := doc{"attribute": attribute}
+	if operator == "" && o.fields["Range"] != nil {
+		operator = "Range"
+	}
 	switch operator {
 	case "NumberGreaterOrEqualTo", "":
 		level, at, _ := o.take("ProficiencyLevel")
@@ -165,13 +183,22 @@ func (r *reader) proficiency(v any, path string, not bool) doc {
 		bounds := asObject(limits, at, &r.sink)
 		low, lowPath, _ := bounds.take("MinProficiencyLevel")
 		high, highPath, _ := bounds.take("MaxProficiencyLevel")
-		d["operator"], d["value"] = "between", []any{r.level(low, lowPath), r.level(high, highPath)}
+		from, to := r.level(low, lowPath), r.level(high, highPath)
+		d["operator"], d["value"] = "between", []any{from, to}
+		if to < from {
+			r.err(at, policy.CodeInvalid, "has its bounds in the wrong order")
+			d["value"] = []any{to, from}
+		}
 		bounds.done()
 	default:
 		r.err(join(path, "ComparisonOperator"), policy.CodeUnknownOperator, "%q is none of NumberGreaterOrEqualTo, Range, Match", operator)
-		return doc{}
+		o.known = append(o.known, "ProficiencyLevel", "Range")
+		hasName = false
 	}
 	o.done()
+	if !hasName || !hasValue {
+		return unread()
+	}
 	if not {
 		return doc{"any": []any{doc{"attribute": attribute, "operator": "exists", "value": false}, doc{"not": d}}}
 	}
@@ -179,12 +206,14 @@ func (r *reader) proficiency(v any, path string, not bool) doc {
 }
 
 // level checks a proficiency, 1 to 5.
-func (r *reader) level(v any, path string) any {
-	n, ok := v.(json.Number)
-	if f, err := n.Float64(); !ok || err != nil || f < 1 || f > 5 {
+func (r *reader) level(v any, path string) float64 {
+	n, _ := v.(json.Number)
+	level, err := n.Float64()
+	if err != nil || level < 1 || level > 5 {
 		r.err(path, policy.CodeInvalid, "is not a proficiency level from 1 to 5")
+		return 1
 	}
-	return v
+	return level
 }
 
 func (r *reader) matchAgents(o *object, v any, path string, not bool) doc {
@@ -194,10 +223,10 @@ func (r *reader) matchAgents(o *object, v any, path string, not bool) doc {
 	ids, idsPath := agents.list("AgentIds")
 	if len(ids) == 0 || slices.ContainsFunc(ids, func(id any) bool { _, ok := id.(string); return !ok }) {
 		r.err(idsPath, policy.CodeInvalid, "must be a list of agents, not empty")
+		ids = []any{"agent"}
 	}
 	agents.done()
 	match.done()
-	o.take("Name", "Value", "ProficiencyLevel")
 	o.done()
 	operator := "in"
 	if not {

@@ -37,6 +37,7 @@ const (
 	CodeUnknownFunction = "UNKNOWN_FUNCTION" // none of the expression language's functions
 	CodeBadDate         = "BAD_DATE"         // no date
 	CodeRenamed         = "RENAMED"          // the id had to be made up
+	CodeConstant        = "CONSTANT"         // a condition that holds always, or never
 )
 
 // MaxDocument is the number of bytes that [Read] takes at the most.
@@ -72,6 +73,13 @@ func (r *Result) Errors() (n int) {
 // be read at all; whatever is wrong inside is in the result's problems. It is safe
 // for concurrent use.
 func Read(format string, document []byte) (Result, error) {
+	return ReadFor(format, document, nil)
+}
+
+// ReadFor is [Read] that also tells what an account does not know of the policies
+// that have errors anyway, so that the faults of both kinds come out together. The
+// policies of the result are left to [policy.Check].
+func ReadFor(format string, document []byte, env *policy.Environment) (Result, error) {
 	var check fault.Check
 	format = strings.ToLower(strings.TrimSpace(format))
 	if format != "" && !slices.Contains(Formats(), format) {
@@ -83,7 +91,8 @@ func Read(format string, document []byte) (Result, error) {
 	if err := check.Err("the document cannot be read"); err != nil {
 		return Result{}, err
 	}
-	r := &reader{ids: map[string]bool{}, silent: map[string]bool{}}
+	r := newReader()
+	r.env = env
 	tree, err := readTree(document, "", &r.sink)
 	if err != nil {
 		check.Add("document", "is not JSON: %s", err)
@@ -156,7 +165,11 @@ type reader struct {
 	ids      map[string]bool
 	silent   map[string]bool
 	format   string
+	env      *policy.Environment
+	part     bool // of a policy only: without conditions there may be others
 }
+
+func newReader() *reader { return &reader{ids: map[string]bool{}, silent: map[string]bool{}} }
 
 func (r *reader) read(format string, tree any) {
 	r.format = format
@@ -184,7 +197,9 @@ func (r *reader) each(tree any, do func(v any, path string), names ...string) {
 		}
 		o := asObject(tree, "", &r.sink)
 		tree, path, _ = o.take(names[at])
-		o.known = append(o.known, "account", "revision", "version", "kind")
+		if r.format == FormatUsher {
+			o.known = append(o.known, "account", "revision", "version", "kind")
+		}
 		o.done()
 	}
 	list, ok := tree.([]any)
@@ -197,22 +212,25 @@ func (r *reader) each(tree any, do func(v any, path string), names ...string) {
 	r.policy = ""
 }
 
-// keep parses a policy document and adds the policy to the result. back turns a
-// path of the canonical document into one of the source.
+// keep parses a policy document and adds the policy to the result. What could not
+// be translated has a stand-in in it that has no fault of its own, so that the
+// rest is checked too. back turns a path of the canonical document into one of the
+// source.
 func (r *reader) keep(d doc, path string, errorsBefore int, back func(string) string) {
-	if r.errors > errorsBefore {
-		return
-	}
 	data, err := json.Marshal(d)
 	if err != nil {
 		r.err(path, policy.CodeInvalid, "cannot be written as JSON: %s", err)
 		return
 	}
 	p, err := policy.Parse(data)
+	refused := err != nil || r.errors > errorsBefore
+	if refused && r.env != nil {
+		_, err = policy.ParseFor(data, r.env)
+	}
 	for _, problem := range policy.ProblemsOf(err) {
 		r.add(problem.Severity, join(path, back(problem.Path)), problem.Code, problem.Description)
 	}
-	if err != nil {
+	if refused {
 		return
 	}
 	if _, said := d["enabled"]; !said {
@@ -268,7 +286,8 @@ func outputOnly(key string) bool {
 // exception; when one of them is an error the rest is zero. It is safe for
 // concurrent use.
 func Policy(conditions, actions, exception json.RawMessage) (*policy.Condition, policy.Effect, *policy.Exception, []policy.Problem) {
-	r := &reader{ids: map[string]bool{}, silent: map[string]bool{}}
+	r := newReader()
+	r.part = len(conditions) == 0
 	fields := map[string]any{}
 	for _, f := range []struct {
 		name string
@@ -306,7 +325,7 @@ func Policy(conditions, actions, exception json.RawMessage) (*policy.Condition, 
 // an Invalid *fault.Error that names every fault by its character. nil is the
 // condition that always holds. It is safe for concurrent use.
 func Expression(text string) (*policy.Condition, []policy.Problem, error) {
-	r := &reader{ids: map[string]bool{}, silent: map[string]bool{}}
+	r := newReader()
 	r.livePersonPolicy(map[string]any{"expression": text, "actions": []any{map[string]any{"type": "CLOSE"}}}, "")
 	var check fault.Check
 	var warnings []policy.Problem

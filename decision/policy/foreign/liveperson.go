@@ -32,27 +32,34 @@ func (r *reader) livePersonPolicy(v any, path string) {
 	}
 	if enabled, at, ok := o.take("enabled", "isEnabled", "active"); ok {
 		if _, isFlag := enabled.(bool); !isFlag {
-			r.err(at, policy.CodeInvalid, "is %s, must be true or false", nameOf(enabled))
+			r.unreadable(at, enabled, "true or false")
+			enabled = false
 		}
 		d["enabled"] = enabled
 	}
-	r.block(o, d)
+	conditional := r.block(o, d) || r.part
 	if exception, at, ok := o.take("exception", "exceptions"); ok {
 		d["exception"] = r.exception(exception, at)
 	}
 	o.done()
 	_, isText := o.fields["expression"].(string)
 	r.keep(d, path, before, func(at string) string { return livePersonPath(at, isText && o.fields["conditions"] == nil) })
+	if !conditional && r.errors == before {
+		r.warn(join(path, "conditions"), CodeConstant, "says nothing: the policy always holds")
+	}
 }
 
-// block reads conditions and actions into when and effect.
-func (r *reader) block(o *object, d doc) {
+// block reads conditions and actions into when and effect, and reports whether
+// there is a condition. What is blank is one that was forgotten.
+func (r *reader) block(o *object, d doc) bool {
 	var all []any
+	given := false
 	if v, at, ok := o.take("conditions", "condition"); ok {
 		all = r.conditions(v, at)
 	}
 	if v, at, ok := o.take("expression"); ok {
-		if c := r.expression(v, at); c != nil && (len(c) > 0 || len(all) > 0) {
+		given = true
+		if c := r.expression(v, at); len(c) > 0 || len(all) > 0 {
 			if len(all) == 0 {
 				d["when"] = c
 			}
@@ -62,24 +69,39 @@ func (r *reader) block(o *object, d doc) {
 	if _, direct := d["when"]; !direct && len(all) > 0 {
 		d["when"] = doc{"all": all}
 	}
+	for _, name := range []string{"conditions", "condition", "expression"} {
+		if len(all) == 0 && !given && o.fields[name] == "" {
+			r.err(join(o.path, name), policy.CodeMissing, "is empty; write true for a policy that always holds")
+		}
+	}
 	actions, at := o.list("actions", "action")
 	if len(actions) == 0 {
 		r.err(at, policy.CodeMissing, "is empty: a policy without actions does nothing")
-		return
+		actions = []any{standIn()}
 	}
 	out := make([]any, 0, len(actions))
 	for i, action := range actions {
 		out = append(out, r.action(action, index(at, i)))
 	}
 	d["effect"] = doc{"fixed": doc{"actions": out}}
+	return given || len(all) > 0
 }
+
+// standIn is an action without a fault, for one that cannot be read.
+func standIn() doc { return doc{"type": policy.CloseAction} }
 
 // exception reads an exception of LivePerson, or one in canonical form.
 func (r *reader) exception(v any, path string) any {
 	if list, ok := v.([]any); ok {
-		if len(list) != 1 {
-			r.err(path, CodeNotSayable, "holds %d exceptions; a policy has one: make policies of the others and put them before this one", len(list))
+		if len(list) == 0 {
+			r.warn(path, CodeNotTaken, "is empty and left out")
 			return nil
+		}
+		if len(list) > 1 {
+			r.err(path, CodeNotSayable, "holds %d exceptions; a policy has one: make policies of the others and put them before this one", len(list))
+		}
+		for i, other := range list[1:] {
+			r.exception(other, index(path, i+1))
 		}
 		v, path = list[0], index(path, 0)
 	}
@@ -87,8 +109,13 @@ func (r *reader) exception(v any, path string) any {
 		return fields
 	}
 	o := asObject(v, path, &r.sink)
-	d := doc{}
-	r.block(o, d)
+	before, d := r.errors, doc{}
+	if (!r.block(o, d) || d["when"] == nil) && r.errors == before {
+		r.err(join(path, "conditions"), policy.CodeMissing, "says nothing: an exception that always holds would never let the policy itself answer")
+	}
+	if d["when"] == nil {
+		d["when"] = unread()
+	}
 	o.done()
 	return d
 }
@@ -96,8 +123,8 @@ func (r *reader) exception(v any, path string) any {
 func (r *reader) expression(v any, path string) doc {
 	text, ok := v.(string)
 	if !ok {
-		r.err(path, policy.CodeInvalid, "is %s, must be a string", nameOf(v))
-		return nil
+		r.unreadable(path, v, "a string")
+		return unread()
 	}
 	t := &translator{out: &r.sink, path: path, rename: func(name string) string {
 		r.blank(name, path)
@@ -129,7 +156,7 @@ func (r *reader) conditions(v any, path string) []any {
 		}
 		return out
 	}
-	r.err(path, policy.CodeInvalid, "is %s, must be a list of conditions", nameOf(v))
+	r.unreadable(path, v, "a list of conditions")
 	return nil
 }
 
@@ -210,11 +237,14 @@ func (r *reader) editorAction(o *object, kind string, payload map[string]any) {
 	value, at, ok := o.take("value")
 	valueType, typed := o.text("valueType", "dataType", "value_type")
 	if !ok {
+		if typed {
+			r.warn(join(o.path, "valueType"), CodeNotTaken, "is left out: there is no value beside it")
+		}
 		return
 	}
 	text, isText := textOf(value)
 	if !isText {
-		r.err(at, policy.CodeInvalid, "is %s, must be a string", nameOf(value))
+		r.unreadable(at, value, "a string")
 		return
 	}
 	if _, template := wholeTemplate(text); typed && strings.EqualFold(valueType, "attribute") && !template {

@@ -22,9 +22,10 @@ func (t *translator) membership(n, left, right *node) doc {
 		return t.alternatives(&node{op: equal, at: n.at}, left, right)
 	}
 	if right.kind != nodeList {
-		return t.fail(n, "NOT_SAYABLE", "on the right of in stands neither a list nor an attribute")
+		return t.fail(n, CodeNotSayable, "on the right of in stands neither a list nor an attribute")
 	}
 	if len(right.args) == 0 {
+		t.warn(n, CodeConstant, "the list is empty: the condition %s holds", map[bool]string{true: "always", false: "never"}[n.op == "notin"])
 		return constant(n.op == "notin")
 	}
 	if values, ok := constantsOf(right); ok && left.kind == nodeName {
@@ -100,5 +101,5 @@ func (t *translator) containing(n, left, right *node) doc {
 	case left.kind == nodeList && right.kind == nodeName:
 		return t.membership(&node{op: "in", at: n.at}, right, left)
 	}
-	return t.fail(n, "NOT_SAYABLE", "on the left of %s must stand an attribute, on the right a value or an attribute", n.op)
+	return t.fail(n, CodeNotSayable, "on the left of %s must stand an attribute, on the right a value or an attribute", n.op)
 }

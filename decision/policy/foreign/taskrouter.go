@@ -1,7 +1,6 @@
 package foreign
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -19,15 +18,18 @@ func (r *reader) taskRouter(tree any) {
 			r.err("configuration", policy.CodeInvalid, "is not JSON: %s", err)
 			return
 		}
+		o.known = append(o.known, "configuration")
+		o.done()
 		o = asObject(inner, "configuration", &r.sink)
 	}
+	defer o.done()
 	v, path, ok := o.take("task_routing")
 	if !ok {
 		r.err(path, policy.CodeMissing, "is missing: a workflow is {\"task_routing\": {\"filters\": [...], \"default_filter\": {...}}}")
 		return
 	}
 	routing := asObject(v, path, &r.sink)
-	fallback := r.defaultQueue(routing)
+	fallback, title := r.defaultQueue(routing)
 	filters, at := routing.list("filters")
 	for i, filter := range filters {
 		r.filter(filter, index(at, i), fallback)
@@ -37,7 +39,7 @@ func (r *reader) taskRouter(tree any) {
 		r.policy = policy.DefaultName
 		r.ids[policy.DefaultName] = true
 		r.keep(doc{
-			"name": policy.DefaultName, "display_name": "Default filter", "enabled": true,
+			"name": policy.DefaultName, "display_name": title, "enabled": true,
 			"effect": doc{"fixed": doc{"actions": []any{queueAction(fallback, nil)}}},
 		}, join(path, "default_filter"), r.errors, asIs)
 		r.policy = ""
@@ -45,19 +47,22 @@ func (r *reader) taskRouter(tree any) {
 	routing.done()
 }
 
-func (r *reader) defaultQueue(routing *object) string {
+// defaultQueue reads the default filter: its queue and what people call it.
+func (r *reader) defaultQueue(routing *object) (queue, title string) {
 	v, path, ok := routing.take("default_filter")
 	if !ok {
-		return ""
+		return "", ""
 	}
 	o := asObject(v, path, &r.sink)
-	queue, ok := o.text("queue", "task_queue_sid")
+	queue, ok = o.text("queue", "task_queue_sid")
 	if !ok {
 		r.err(join(path, "queue"), policy.CodeMissing, "is missing: name the queue")
 	}
-	o.take("filter_friendly_name", "friendly_name")
+	if title, ok = o.text("filter_friendly_name", "friendly_name"); !ok {
+		title = "Default filter"
+	}
 	o.done()
-	return taskTemplate(queue)
+	return taskTemplate(queue), title
 }
 
 func queueAction(queue string, priority any) doc {
@@ -85,10 +90,10 @@ func (r *reader) filter(v any, path, fallback string) {
 		r.err(join(path, "expression"), policy.CodeMissing, "is missing: write 1==1 for a filter that always holds")
 	}
 	targets, at := o.list("targets")
-	if len(targets) == 0 {
+	if d["effect"] = r.targets(targets, at, fallback); len(targets) == 0 {
 		r.err(at, policy.CodeMissing, "is empty: a filter needs a target")
+		d["effect"] = doc{"fixed": doc{"actions": []any{standIn()}}}
 	}
-	d["effect"] = r.targets(targets, at, fallback)
 	o.done()
 	r.keep(d, path, before, func(p string) string {
 		return strings.NewReplacer("effect.steps[", "targets[", "when", "expression").Replace(p)
@@ -122,11 +127,11 @@ func (r *reader) targets(list []any, path, fallback string) doc {
 	var steps []any
 	open := true // the last target so far may lapse or be passed over
 	for i, v := range list {
+		step := r.target(v, index(path, i))
 		if !open {
 			r.warn(index(path, i), policy.CodeUnreachable, "is never reached: the target before it has neither timeout nor skip_if, so it is left out")
 			continue
 		}
-		step := r.target(v, index(path, i))
 		steps = append(steps, step)
 		open = step["expires_after"] != nil || step["skip_when"] != nil
 	}
@@ -147,6 +152,7 @@ func (r *reader) target(v any, path string) doc {
 	queue, ok := o.text("queue", "task_queue_sid")
 	if !ok {
 		r.err(join(path, "queue"), policy.CodeMissing, "is missing: name the queue")
+		queue = "queue"
 	}
 	queue = taskTemplate(queue)
 	priority, priorityPath, hasPriority := o.take("priority")
@@ -155,7 +161,8 @@ func (r *reader) target(v any, path string) doc {
 		if seconds, isNumber := numberOf(timeout); isNumber {
 			step["expires_after"] = seconds.String() + "s"
 		} else {
-			r.err(at, policy.CodeInvalid, "is %s, must be a number of seconds", nameOf(timeout))
+			r.unreadable(at, timeout, "a number of seconds")
+			step["expires_after"] = "1s"
 		}
 	}
 	if order, ok := o.text("order_by"); ok {
@@ -167,7 +174,8 @@ func (r *reader) target(v any, path string) doc {
 	o.done()
 	switch {
 	case known:
-		step["fixed"] = doc{"actions": []any{agentAction(worker, priority)}}
+		step["fixed"] = doc{"actions": []any{agentAction(worker, queue, priority)}}
+		r.warn(join(path, "queue"), CodeApproximated, "%s becomes the fallback skill: it answers at once where the known worker is away or lacks it, where TaskRouter waits for the timeout", queue)
 		if len(restriction) > 0 {
 			r.err(join(path, "expression"), CodeNotSayable, "a known worker cannot be tested by an expression too; leave one out")
 		}
@@ -191,16 +199,20 @@ func ofQueue(queue string) doc {
 	return doc{"attribute": "candidate.queues", "operator": "contains", "value": queue}
 }
 
-func agentAction(worker string, priority any) doc {
+// agentAction sends to a known worker. The queue in which it waits for that worker
+// is where others take over.
+func agentAction(worker, queue string, priority any) doc {
 	switch {
 	case strings.HasPrefix(worker, "task."):
 		worker = "{{" + taskName(worker) + "}}"
 	default:
 		worker = taskTemplate(worker)
 	}
-	action := queueAction(worker, priority)
-	action["type"] = "TRANSFER_TO_AGENT"
-	return action
+	payload := doc{policy.PayloadFallbackSkill: queue}
+	if priority != nil {
+		payload["priority"] = priority
+	}
+	return doc{"type": policy.TransferToAgent, "target": worker, "payload": payload}
 }
 
 // restriction translates a target's expression on workers; empty when it always
@@ -225,10 +237,7 @@ func (r *reader) skip(o *object, step doc, queue string) {
 	t := &translator{out: &r.sink, path: path, rename: taskName, nulls: true}
 	t.special = func(n *node) (doc, bool) { return r.available(t, n, queue) }
 	c := t.expression(text)
-	if c != nil {
-		step["skip_when"] = c
-	}
-	if c != nil && len(c) == 0 {
+	if step["skip_when"] = c; len(c) == 0 {
 		r.warn(path, policy.CodeUnreachable, "always holds: the target is always passed over")
 	}
 }
@@ -260,10 +269,4 @@ func (r *reader) available(t *translator, n *node, queue string) (doc, bool) {
 	}
 	r.warn(t.path, CodeApproximated, "workers.available becomes the live state of the skill %s: nobody online, or all of them at their limit", queue)
 	return nobody, true
-}
-
-// secondsOf reads a duration in seconds.
-func secondsOf(v any) (string, bool) {
-	n, ok := v.(json.Number)
-	return n.String() + "s", ok
 }

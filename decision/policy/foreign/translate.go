@@ -2,9 +2,12 @@ package foreign
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/usherhq/usher/decision/policy"
 )
 
 // doc is a piece of a policy document in canonical form, before it is parsed.
@@ -27,19 +30,19 @@ type translator struct {
 	negated bool
 }
 
-// expression reads a text and translates it; nil when it has faults, which are
-// in out.
+// expression reads a text and translates it; one with faults, which are in out, is
+// unread.
 func (t *translator) expression(text string) doc {
 	t.text = text
 	n, err := parseExpression(text)
 	if err != nil {
-		t.out.err(t.path, "BAD_EXPRESSION", "%s", err)
-		return nil
+		t.out.err(t.path, policy.CodeBadExpression, "%s", err)
+		return unread()
 	}
 	before := t.out.errors
 	c := t.condition(n)
 	if t.out.errors > before {
-		return nil
+		return unread()
 	}
 	return c
 }
@@ -47,7 +50,7 @@ func (t *translator) expression(text string) doc {
 func (t *translator) fail(n *node, code, format string, args ...any) doc {
 	at := &syntaxError{at: n.at}
 	t.out.err(t.path, code, "%s"+format, append([]any{at.Error()}, args...)...)
-	return doc{}
+	return unread()
 }
 
 // condition translates a node that stands for a truth value.
@@ -72,8 +75,12 @@ func (t *translator) condition(n *node) doc {
 	case n.kind == nodeCall && !strings.EqualFold(n.name, "sqrt"):
 		return t.call(n)
 	}
-	return t.fail(n, "NOT_A_CONDITION", "a value stands where a condition is expected; compare it with something")
+	return t.fail(n, CodeNotACondition, "a value stands where a condition is expected; compare it with something")
 }
+
+// unread stands for a condition that cannot be read: it has no fault of its own,
+// and its policy is not kept.
+func unread() doc { return constant(false) }
 
 // constant is the condition that always, or never, holds.
 func constant(holds bool) doc {
@@ -108,7 +115,7 @@ func isComparator(op string) bool {
 // comparison translates a node with a comparison sign.
 func (t *translator) comparison(n *node) doc {
 	if n.single && !t.nulls {
-		t.out.warn(t.path, CodeApproximated, "%s= is read as ==; use ==", (&syntaxError{at: n.at}).Error())
+		t.warn(n, CodeApproximated, "= is read as ==; use ==")
 	}
 	if t.special != nil {
 		if c, taken := t.special(n); taken {
@@ -212,20 +219,40 @@ func (t *translator) sides(n, left, right *node) doc {
 	case left.kind == nodeName && right.kind == nodeLiteral && right.value == nil:
 		return t.null(n, left)
 	case left.kind == nodeName && right.kind == nodeLiteral:
-		return t.leaf(left.name, operatorOf(n.op), right.value)
+		return t.leaf(left.name, operatorOf(n.op), t.ordered(n, right.value))
 	case left.kind == nodeName && right.kind == nodeName:
 		return t.pair(left.name, operatorOf(n.op), right.name)
 	case left.kind == nodeList || right.kind == nodeList:
-		return t.fail(n, "NOT_SAYABLE", "a list is compared with %s; test one element with in", n.op)
+		return t.fail(n, CodeNotSayable, "a list is compared with %s; test one element with in", n.op)
 	}
 	return t.arithmetic(n, left, right)
+}
+
+// ordered is the value right of a comparison. Only numbers have an order that
+// LivePerson documents; TaskRouter orders texts too.
+func (t *translator) ordered(n *node, value any) any {
+	text, isText := value.(string)
+	switch n.op {
+	case "<", "<=", ">", ">=":
+	default:
+		return value
+	}
+	if !isText {
+		return value
+	}
+	if number, ok := numberOf(text); ok && !t.nulls {
+		t.warn(n, CodeConverted, "'%s' is taken for the number %s, which is what %s compares", text, number, n.op)
+		return number
+	}
+	t.warn(n, policy.CodeTypeMismatch, "'%s' is a text: %s compares it character by character, so that '10' comes before '9'", text, n.op)
+	return value
 }
 
 // truths compares a condition with true or false.
 func (t *translator) truths(n, left, right *node) doc {
 	want, ok := right.value.(bool)
 	if right.kind != nodeLiteral || !ok || n.op != "==" && n.op != "!=" {
-		return t.fail(n, "NOT_SAYABLE", "a condition can be compared with true or false alone; write it with and, or, not")
+		return t.fail(n, CodeNotSayable, "a condition can be compared with true or false alone; write it with and, or, not")
 	}
 	if want == (n.op == "==") {
 		return t.condition(left)
@@ -235,7 +262,7 @@ func (t *translator) truths(n, left, right *node) doc {
 
 func (t *translator) null(n, left *node) doc {
 	if n.op != "==" && n.op != "!=" {
-		return t.fail(n, "NOT_SAYABLE", "null can only be compared with == and !=")
+		return t.fail(n, CodeNotSayable, "null can only be compared with == and !=")
 	}
 	return doc{"attribute": t.rename(left.name), "operator": "exists", "value": n.op == "!="}
 }
@@ -276,7 +303,7 @@ func (t *translator) guard(leaf doc) doc {
 // alternatives translates a == (b || c): equal to any of them.
 func (t *translator) alternatives(n, one, either *node) doc {
 	if n.op != "==" && n.op != "!=" {
-		return t.fail(n, "NOT_SAYABLE", "alternatives can stand beside == and != alone, not beside %s", n.op)
+		return t.fail(n, CodeNotSayable, "alternatives can stand beside == and != alone, not beside %s", n.op)
 	}
 	op := "in"
 	if n.op == "!=" {
@@ -290,18 +317,33 @@ func (t *translator) constants(n, left, right *node) doc {
 	switch a := left.value.(type) {
 	case float64:
 		if b, ok := right.value.(float64); ok {
-			return constant(holds(n.op, compareNumbers(a, b)))
+			return t.settled(n, holds(n.op, compareNumbers(a, b)))
 		}
 	case string:
 		if b, ok := right.value.(string); ok {
-			return constant(holds(n.op, strings.Compare(a, b)))
+			return t.settled(n, holds(n.op, strings.Compare(a, b)))
 		}
 	case bool:
 		if b, ok := right.value.(bool); ok && (n.op == "==" || n.op == "!=") {
-			return constant((a == b) == (n.op == "=="))
+			return t.settled(n, (a == b) == (n.op == "=="))
 		}
 	}
-	return t.fail(n, "NOT_SAYABLE", "two constants of different types are compared")
+	return t.fail(n, CodeNotSayable, "two constants of different types are compared")
+}
+
+// settled is a comparison whose outcome is known here. TaskRouter has no other way
+// to say always than 1 == 1.
+func (t *translator) settled(n *node, holds bool) doc {
+	idiom := t.nulls && holds && n.kind == nodeBinary && n.args[0].kind == nodeLiteral && n.args[1].kind == nodeLiteral
+	if !idiom {
+		t.warn(n, CodeConstant, "%s compares constants alone: it %s holds", n.op, map[bool]string{true: "always", false: "never"}[holds])
+	}
+	return constant(holds)
+}
+
+// warn tells a doubt with its place.
+func (t *translator) warn(n *node, code, format string, args ...any) {
+	t.out.warn(t.path, code, "%s%s", (&syntaxError{at: n.at}).Error(), fmt.Sprintf(format, args...))
 }
 
 func compareNumbers(a, b float64) int {
@@ -386,12 +428,18 @@ func (t *translator) arithmetic(n, left, right *node) doc {
 	b, err2 := t.cel(right)
 	if err = errors.Join(err, err2); err != nil {
 		for _, one := range unwrapAll(err) {
-			t.out.err(t.path, "NOT_SAYABLE", "%s", one)
+			t.out.err(t.path, CodeNotSayable, "%s", one)
 		}
-		return doc{}
+		return unread()
+	}
+	if !named(left) && !named(right) {
+		t.warn(n, CodeConstant, "%s compares constants alone: it always holds, or never", n.op)
 	}
 	return doc{"cel": a + " " + n.op + " " + b}
 }
+
+// named reports whether an attribute stands somewhere in a node.
+func named(n *node) bool { return n.kind == nodeName || slices.ContainsFunc(n.args, named) }
 
 func unwrapAll(err error) []error {
 	if list, ok := err.(interface{ Unwrap() []error }); ok {

@@ -17,9 +17,20 @@ type sink struct {
 	problems []policy.Problem
 	policy   string // id of the policy at hand
 	errors   int
+	// unread are the paths of values that nothing can be made of: nothing more is
+	// said about what stands there.
+	unread map[string]bool
 }
 
 func (s *sink) add(severity policy.Severity, path, code, description string) {
+	for at := path; len(s.unread) > 0; at = at[:max(0, strings.LastIndexAny(at, ".["))] {
+		if s.unread[at] {
+			return
+		}
+		if at == "" {
+			break
+		}
+	}
 	if severity == policy.Error {
 		s.errors++
 	}
@@ -28,6 +39,15 @@ func (s *sink) add(severity policy.Severity, path, code, description string) {
 
 func (s *sink) err(path, code, format string, args ...any) {
 	s.add(policy.Error, path, code, fmt.Sprintf(format, args...))
+}
+
+// unreadable records that a value is not of the type wanted.
+func (s *sink) unreadable(path string, v any, wanted string) {
+	s.err(path, policy.CodeInvalid, "is %s, must be %s", nameOf(v), wanted)
+	if s.unread == nil {
+		s.unread = map[string]bool{}
+	}
+	s.unread[path] = true
 }
 
 func (s *sink) warn(path, code, format string, args ...any) {
@@ -133,7 +153,7 @@ type object struct {
 func asObject(v any, path string, out *sink) *object {
 	fields, ok := v.(map[string]any)
 	if !ok {
-		out.err(path, policy.CodeInvalid, "is %s, must be an object", nameOf(v))
+		out.unreadable(path, v, "an object")
 	}
 	return &object{out: out, path: path, fields: fields}
 }
@@ -182,7 +202,7 @@ func (o *object) text(spellings ...string) (string, bool) {
 	}
 	s, isText := textOf(v)
 	if !isText {
-		o.out.err(path, policy.CodeInvalid, "is %s, must be a string", nameOf(v))
+		o.out.unreadable(path, v, "a string")
 	}
 	return s, isText
 }
@@ -204,7 +224,7 @@ func (o *object) list(spellings ...string) ([]any, string) {
 	}
 	l, isList := v.([]any)
 	if !isList {
-		o.out.err(path, policy.CodeInvalid, "is %s, must be a list", nameOf(v))
+		o.out.unreadable(path, v, "a list")
 	}
 	return l, path
 }
