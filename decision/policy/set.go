@@ -22,6 +22,7 @@ type Set struct {
 	candidateSlots []int
 	expressions    int
 	skills, needs  []string
+	reads          []string
 	lookups        []string // see Lookups
 	index          index
 	// entries and conditions are what traces begin as.
@@ -98,6 +99,7 @@ func (s *Set) list(keys []string) {
 	skills, needed := map[string]bool{}, map[string]bool{}
 	for i := range s.sources {
 		src := &s.sources[i]
+		s.reads = append(s.reads, src.name)
 		switch {
 		case src.ofCandidate:
 			s.candidateSlots = append(s.candidateSlots, i)
@@ -107,6 +109,7 @@ func (s *Set) list(keys []string) {
 			s.skills, skills[src.skill] = append(s.skills, src.skill), true
 		}
 	}
+	s.reads = append(s.reads, keys...)
 	for _, key := range keys {
 		if src := sourceOf(key); src.field == fieldAttribute && !src.ofCandidate && !needed[key] {
 			s.needs, needed[key] = append(s.needs, key), true
@@ -217,6 +220,11 @@ func (s *Set) Skills() []string { return s.skills }
 // request, the clock, live state and candidate.* are not among them. The slice must
 // not be changed.
 func (s *Set) Needs() []string { return s.needs }
+
+// Reads lists everything that policies look at, what a split goes by included: attributes
+// of the request and of candidates, fields of the request, live metrics. A name can be
+// there more than once.
+func (s *Set) Reads() []string { return s.reads }
 
 // Next returns the next policy that matches, in list order, or nil when there
 // are no more; [Input.Load] starts over. It is the policy's exception when that

@@ -288,7 +288,7 @@ func (w *worker) attempt(ctx context.Context, explain bool) (out *event.Decision
 func hiddenFrom(d *event.Decision, draft *policy.Set) []string {
 	var out []string
 	for _, name := range d.Redacted {
-		if slices.ContainsFunc(draft.Needs(), func(need string) bool { return touches(need, name) }) {
+		if slices.ContainsFunc(draft.Reads(), func(read string) bool { return touches(read, name) }) {
 			out = append(out, name)
 		}
 	}

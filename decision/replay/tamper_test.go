@@ -176,6 +176,29 @@ func TestWhatIsGoneIsNamed(t *testing.T) {
 	}
 }
 
+// TestASplitByWhatIsPersonalIsNotVerifiable: the record lacks what the draw went by,
+// under either name of it.
+func TestASplitByWhatIsPersonalIsNotVerifiable(t *testing.T) {
+	for by, hidden := range map[string]string{
+		"consumer": "consumer_id", "consumer_id": "conversation.consumerId", "conversation.consumerId": "consumer_id",
+		"visitor_id": "visitor_id", "mail": "mail", "session_id": "conversation.groupId",
+	} {
+		h := build(t)
+		h.personal = []string{hidden}
+		h.put("half", `{"effect": {"split": {"by": "`+by+`", "arms": [
+			{"weight": 1, "actions": [{"target": "a"}]}, {"weight": 1, "actions": [{"target": "b"}]}]}}}`)
+		for i := range 8 {
+			id := fmt.Sprint("anna", i)
+			d := h.decide(decision.Request{
+				RequestID: "r", ConversationID: "c", ConsumerID: id, VisitorID: id, SessionID: id, Attributes: map[string]any{"mail": id},
+			})
+			if got := h.verify(d); got.Verdict != replay.NotVerifiable {
+				t.Errorf("split by %s: %+v of %q", by, got, d.Redacted)
+			}
+		}
+	}
+}
+
 // Settings that changed within seconds of the decision may or may not have been
 // there yet.
 func TestSettingsOfTheMomentMayBeEither(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/usherhq/usher/decision"
@@ -163,7 +162,7 @@ func instants(st *configlog.State, d *event.Decision) []time.Time {
 // personal names an attribute that the policies look at and the record hides.
 func personal(d *event.Decision, set *policy.Set) string {
 	for _, hidden := range d.Redacted {
-		if slices.ContainsFunc(set.Needs(), func(need string) bool { return touches(need, hidden) }) {
+		if slices.ContainsFunc(set.Reads(), func(read string) bool { return touches(read, hidden) }) {
 			return hidden
 		}
 	}
@@ -172,14 +171,7 @@ func personal(d *event.Decision, set *policy.Set) string {
 
 // touches reports whether one attribute is the other or a part of it, under either
 // of its names.
-func touches(need, name string) bool {
-	for _, n := range []string{need, "orchestrator." + need} {
-		if n == name || strings.HasPrefix(n, name+".") || strings.HasPrefix(name, n+".") {
-			return true
-		}
-	}
-	return need == "user_message" && name == "orchestrator.userMessage"
-}
+func touches(read, name string) bool { return decision.NamesPersonal([]string{name}, read) }
 
 // again decides once more and compares.
 func (v *Verifier) again(ctx context.Context, d *event.Decision, p *past, m *model.Model) (Verification, error) {
