@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // The doors that a call can come through.
@@ -55,7 +56,7 @@ func newInProcess(services []Service, guard grpc.UnaryServerInterceptor) *inProc
 }
 
 // Invoke calls the method through the guard. The request is handed over as it
-// is, so the method owns it; the answer is merged into reply. Header and trailer
+// is, so the method owns it; reply shares the parts of the answer. Header and trailer
 // options stay empty: no method sets any.
 func (c *inProcess) Invoke(ctx context.Context, method string, args, reply any, _ ...grpc.CallOption) error {
 	m, ok := c.methods[method]
@@ -76,8 +77,23 @@ func (c *inProcess) Invoke(ctx context.Context, method string, args, reply any, 
 	if !okFrom || !okTo {
 		return status.Errorf(codes.Internal, "%s does not answer with a message", method)
 	}
-	proto.Merge(to, from)
+	handOver(to, from)
 	return nil
+}
+
+// handOver gives what a method answered to the gateway, which writes it and changes
+// nothing: a deep copy of a long explanation costs more than making it.
+func handOver(to, from proto.Message) {
+	source, target := from.ProtoReflect(), to.ProtoReflect()
+	if source.Type() != target.Type() {
+		proto.Merge(to, from)
+		return
+	}
+	source.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		target.Set(f, v)
+		return true
+	})
+	target.SetUnknown(source.GetUnknown())
 }
 
 // checked lets a call to the method only if its query makes sense; callers that

@@ -123,7 +123,7 @@ func New(cfg Config, deps Deps, services ...Service) (*Server, error) {
 	}
 	s.grpc = grpc.NewServer(
 		grpc.UnaryInterceptor(s.guard.call), grpc.StreamInterceptor(s.guard.stream),
-		grpc.MaxRecvMsgSize(cfg.MaxBody),
+		grpc.MaxRecvMsgSize(cfg.MaxBody), grpc.ForceServerCodecV2(newWire()),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	)
 	for _, svc := range services {
