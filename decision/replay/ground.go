@@ -24,8 +24,9 @@ type ground struct {
 	timeline  []time.Time
 	models    *models
 
+	pasts *pasts
+
 	mu       sync.Mutex
-	pasts    map[int]*past
 	lists    map[int64]*former
 	finished int64
 }
@@ -39,49 +40,15 @@ func (g *ground) done() {
 	}
 }
 
-// timeline lists the times at which settings changed that a replay under other
-// policies rests on, in order.
-func timeline(st *configlog.State, account string) []time.Time {
-	var at []time.Time
-	for _, kind := range []string{configlog.KindAccount, configlog.KindMode, configlog.KindSkill, configlog.KindAgent} {
-		for _, v := range st.History(account, kind) {
-			at = append(at, v.Time)
-		}
-	}
-	slices.SortFunc(at, time.Time.Compare)
-	return at
-}
-
 // pastAt returns the settings at a time. Decisions between two changes share them.
 func (g *ground) pastAt(ctx context.Context, at time.Time) (*past, error) {
-	place, _ := slices.BinarySearchFunc(g.timeline, at, func(change, at time.Time) int {
-		if change.After(at) {
-			return 1
-		}
-		return -1
-	})
+	place := placeOf(g.timeline, at)
 	if place == 0 && len(g.timeline) > 0 {
 		// Before the account was there: of an import, or of a clock that is behind.
 		place, at = 1, g.timeline[0]
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if p := g.pasts[place]; p != nil {
-		return p, nil
-	}
-	p, err := pastOf(ctx, g.state, g.plan.Account, 0, at)
-	if err == nil {
-		if len(g.pasts) >= keptPasts {
-			clear(g.pasts)
-		}
-		g.pasts[place] = p
-	}
-	return p, err
+	return g.pasts.at(ctx, g.state, moment{account: g.plan.Account, place: place}, at)
 }
-
-// keptPasts bounds the settings and lists of former times that are kept at once.
-// Rows come in the order of time, so starting anew costs one reading of each.
-const keptPasts = 32
 
 // former is a list that decided, and how the draft differs from it.
 type former struct {
@@ -188,23 +155,28 @@ func within(attributes map[string]any, name string) bool {
 	return false
 }
 
-// models keeps the models that recorded scores cannot stand in for.
+// models keeps the last few models that were read. It is safe for concurrent use.
 type models struct {
 	from Artifacts
+	// gone keeps in mind what is not there, too.
+	gone bool
 	mu   sync.Mutex
-	kept map[string]*model.Model
+	kept map[string]*model.Model // by account and version
 }
 
-// keptModels bounds the memory of a simulation.
+// keptModels bounds the memory that they take.
 const keptModels = 4
 
-func newModels(from Artifacts) *models { return &models{from: from, kept: map[string]*model.Model{}} }
+func newModels(from Artifacts, gone bool) *models {
+	return &models{from: from, gone: gone, kept: map[string]*model.Model{}}
+}
 
 // get returns a model, nil when it is gone.
 func (m *models) get(ctx context.Context, account, version string) (*model.Model, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if found, asked := m.kept[version]; asked || m.from == nil {
+	key := account + "/" + version
+	if found, asked := m.kept[key]; asked || m.from == nil || version == "" {
 		return found, nil
 	}
 	found, err := load(ctx, m.from, account, version)
@@ -214,6 +186,8 @@ func (m *models) get(ctx context.Context, account, version string) (*model.Model
 	if len(m.kept) >= keptModels {
 		clear(m.kept)
 	}
-	m.kept[version] = found
+	if found != nil || m.gone {
+		m.kept[key] = found
+	}
 	return found, nil
 }

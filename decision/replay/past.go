@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/usherhq/usher/decision/attribute"
@@ -38,6 +40,69 @@ type past struct {
 	policies *policy.Set
 	control  *control.Control
 	resolver *attribute.Resolver // asked for rules and seats only
+}
+
+// pasts keeps what accounts had set at former times: to compile an account's policies
+// takes longer than to decide by them. It is safe for concurrent use; of the callers
+// that want what is not kept, one at a time makes it.
+type pasts struct {
+	mu   sync.Mutex
+	kept map[moment]*past
+}
+
+// moment is a time between two changes of an account's settings: after the first
+// place of so many. Policies are those of the revision.
+type moment struct {
+	account        string
+	revision       int64
+	place, changes int
+}
+
+// keptPasts bounds the settings and lists of former times that are kept at once.
+// Rows come in the order of time, so starting anew costs one reading of each.
+const keptPasts = 32
+
+func newPasts() *pasts { return &pasts{kept: map[moment]*past{}} }
+
+// at returns the past of a moment, of which the time is one.
+func (p *pasts) at(ctx context.Context, st *configlog.State, m moment, at time.Time) (*past, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if found := p.kept[m]; found != nil {
+		return found, nil
+	}
+	made, err := pastOf(ctx, st, m.account, m.revision, at)
+	if err == nil {
+		if len(p.kept) >= keptPasts {
+			clear(p.kept)
+		}
+		p.kept[m] = made
+	}
+	return made, err
+}
+
+// timeline lists the times at which an account's settings of these kinds changed, in
+// order.
+func timeline(st *configlog.State, account string, kinds ...string) []time.Time {
+	var at []time.Time
+	for _, kind := range kinds {
+		for _, v := range st.History(account, kind) {
+			at = append(at, v.Time)
+		}
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	return at
+}
+
+// placeOf counts the changes that had happened by a time.
+func placeOf(timeline []time.Time, at time.Time) int {
+	place, _ := slices.BinarySearchFunc(timeline, at, func(change, at time.Time) int {
+		if change.After(at) {
+			return 1
+		}
+		return -1
+	})
+	return place
 }
 
 // pastOf takes the policies as of their revision and everything else as of a time.

@@ -43,6 +43,7 @@ type house struct {
 	broken   map[string]string // why others are not
 	personal []string
 	engine   *decision.Engine
+	verifier *replay.Verifier // kept, as a server keeps its own
 }
 
 func build(t testing.TB) *house {
@@ -177,9 +178,12 @@ func stored(t testing.TB, d *event.Decision) *event.Decision {
 
 func (h *house) verify(d *event.Decision) replay.Verification {
 	h.t.Helper()
-	v, err := replay.NewVerifier(decision.DefaultConfig(), replay.Deps{Log: h.log, Artifacts: h})
-	must(h.t, err)
-	got, err := v.Verify(h.t.Context(), d)
+	if h.verifier == nil {
+		var err error
+		h.verifier, err = replay.NewVerifier(decision.DefaultConfig(), replay.Deps{Log: h.log, Artifacts: h})
+		must(h.t, err)
+	}
+	got, err := h.verifier.Verify(h.t.Context(), d)
 	must(h.t, err)
 	return got
 }

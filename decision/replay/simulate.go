@@ -14,6 +14,7 @@ import (
 
 	"github.com/usherhq/usher/decision"
 	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/pipeline/configlog"
 	"github.com/usherhq/usher/pipeline/event"
 )
 
@@ -132,8 +133,8 @@ const progressEvery = 1000
 // settings and the scores of its time. It ends early with ctx. Memory does not grow
 // with the decisions.
 func (s *Simulator) Simulate(ctx context.Context, p *Plan) (*Result, error) {
-	shared := &ground{simulator: s, plan: p, state: s.deps.Log.State(), pasts: map[int]*past{}, lists: map[int64]*former{}, models: newModels(s.deps.Artifacts)}
-	shared.timeline = timeline(shared.state, p.Account)
+	shared := &ground{simulator: s, plan: p, state: s.deps.Log.State(), pasts: newPasts(), lists: map[int64]*former{}, models: newModels(s.deps.Artifacts, true)}
+	shared.timeline = timeline(shared.state, p.Account, configlog.KindAccount, configlog.KindMode, configlog.KindSkill, configlog.KindAgent)
 	workers := make([]*worker, min(runtime.GOMAXPROCS(0), maxWorkers))
 	tallies := make([]*tally, len(workers))
 	for i := range workers {

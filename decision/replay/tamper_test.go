@@ -1,12 +1,15 @@
 package replay_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/decision/policystore"
 	"github.com/usherhq/usher/decision/replay"
+	"github.com/usherhq/usher/pipeline/configlog"
 	"github.com/usherhq/usher/pipeline/event"
 )
 
@@ -161,19 +165,83 @@ func TestWhatIsGoneIsNamed(t *testing.T) {
 	if got := h.verify(harmless); got.Verdict != replay.Same {
 		t.Errorf("a personal attribute that nobody looks at: %+v", got)
 	}
-	delete(h.models, "m1")
+	h.verifier = nil // which has the model still
 	for want, d := range map[string]*event.Decision{
 		`attribute "tier"`: secret, `model "m1"`: harmless, "policy_revision 99": early, `account "nobody"`: stranger,
 	} {
-		if want == `attribute "tier"` {
-			h.models["m1"] = h.model.Encode()
+		if want == `model "m1"` {
+			delete(h.models, "m1")
 		}
 		got := h.verify(d)
 		if got.Verdict != replay.NotVerifiable || len(got.Findings) != 1 || !strings.Contains(got.Findings[0], want) || got.Replayed != nil {
 			t.Errorf("want %s, got %+v", want, got)
 		}
-		delete(h.models, "m1")
+		h.teach("m1")
+		h.verifier = nil
 	}
+}
+
+// TestPoliciesAreCompiledOncePerRevision: proving many decisions costs deciding them
+// again, not compiling the account's policies for each.
+func TestPoliciesAreCompiledOncePerRevision(t *testing.T) {
+	h := build(t)
+	for i := range 150 {
+		h.put(fmt.Sprint("p", i), fmt.Sprintf(`{"when": {"attribute": "tier", "operator": "equal", "value": "t%d"},
+			"effect": {"fixed": {"actions": [{"target": "desk"}]}}}`, i))
+	}
+	h.now = h.now.Add(time.Minute)
+	d := h.decide(decision.Request{RequestID: "r1", Attributes: map[string]any{"tier": "t7"}, Candidates: candidates("billing")})
+	verify := func() {
+		if got := h.verify(d); got.Verdict != replay.Same {
+			t.Fatalf("%+v", got)
+		}
+	}
+	each := testing.AllocsPerRun(5, verify)
+	first := testing.AllocsPerRun(5, func() { h.verifier = nil; verify() })
+	if each > first/3 {
+		t.Errorf("a verification makes %.0f allocations, the first one %.0f", each, first)
+	}
+	h.put("new", `{"when": {"attribute": "tier", "operator": "equal", "value": "new"}, "effect": {"fixed": {"actions": [{"target": "other"}]}}}`)
+	verify() // by the list of its revision
+	h.now = h.now.Add(time.Minute)
+	d = h.decide(decision.Request{RequestID: "r2", Attributes: map[string]any{"tier": "new"}, Candidates: candidates("billing")})
+	verify()
+	if d.Chosen != "other" {
+		t.Errorf("the new list answers %q", d.Chosen)
+	}
+}
+
+// TestAVerificationWaitsItsTurn no longer than its context.
+func TestAVerificationWaitsItsTurn(t *testing.T) {
+	h := build(t)
+	d := h.decide(decision.Request{RequestID: "r1", Candidates: candidates("billing")})
+	ctx, cancel := context.WithCancel(t.Context())
+	held := &gate{Log: h.log, in: make(chan struct{}), out: make(chan struct{})}
+	v, err := replay.NewVerifier(decision.DefaultConfig(), replay.Deps{Log: held})
+	must(t, err)
+	var running sync.WaitGroup
+	for range 2 {
+		running.Go(func() { _, _ = v.Verify(t.Context(), d) })
+		<-held.in
+	}
+	cancel()
+	if _, err := v.Verify(ctx, d); !errors.Is(err, context.Canceled) {
+		t.Errorf("a third one gets %v", err)
+	}
+	close(held.out)
+	running.Wait()
+}
+
+// gate is a config log that makes its readers wait.
+type gate struct {
+	replay.Log
+	in, out chan struct{}
+}
+
+func (g *gate) State() *configlog.State {
+	g.in <- struct{}{}
+	<-g.out
+	return g.Log.State()
 }
 
 // TestASplitByWhatIsPersonalIsNotVerifiable: the record lacks what the draw went by,

@@ -10,7 +10,6 @@ import (
 	"github.com/usherhq/usher/decision"
 	"github.com/usherhq/usher/decision/decisionlog"
 	"github.com/usherhq/usher/decision/policy"
-	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/model"
 	"github.com/usherhq/usher/pipeline/configlog"
 	"github.com/usherhq/usher/pipeline/event"
@@ -47,11 +46,22 @@ type Deps struct {
 	Artifacts Artifacts
 }
 
-// Verifier decides again from records alone. It is safe for concurrent use.
+// Verifier decides again from records alone. It keeps the policies and models of the
+// last few revisions, so that many decisions of one revision cost one compilation. It
+// is safe for concurrent use, and more calls than two wait for each other.
 type Verifier struct {
-	cfg  decision.Config
-	deps Deps
+	cfg    decision.Config
+	deps   Deps
+	pasts  *pasts
+	models *models
+
+	// running holds a token for each verification that is under way.
+	running chan struct{}
 }
+
+// maxRunning is how many verifications run at a time: one more waits its turn, and
+// deciding keeps the rest of the machine.
+const maxRunning = 2
 
 // NewVerifier makes a verifier; cfg is that of the engine which decided.
 func NewVerifier(cfg decision.Config, deps Deps) (*Verifier, error) {
@@ -61,7 +71,7 @@ func NewVerifier(cfg decision.Config, deps Deps) (*Verifier, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("validate engine config: %w", err)
 	}
-	return &Verifier{cfg: cfg, deps: deps}, nil
+	return &Verifier{cfg: cfg, deps: deps, pasts: newPasts(), models: newModels(deps.Artifacts, false), running: make(chan struct{}, maxRunning)}, nil
 }
 
 // settling is how long a change of settings may take to reach every process: a
@@ -70,23 +80,33 @@ const settling = 5 * time.Second
 
 // Verify decides the record's question again, with the policies of its revision,
 // the settings of its time, its model and nothing but the facts in it, and compares
-// everything but the decision's id and its latency. The error is that of a part that
-// is away; what is gone for good is a verdict. The record is not changed.
+// everything but the decision's id and its latency. What was given to the decision,
+// the request's attributes, what look-ups and functions found, live state, ids and
+// time, is taken from the record: it is proved only as far as the answer rests on it.
+// The error is that of a part that is away, or of ctx; what is gone for good is a
+// verdict. The record is not changed. One call compiles at most three lists.
 func (v *Verifier) Verify(ctx context.Context, d *event.Decision) (Verification, error) {
+	select {
+	case v.running <- struct{}{}:
+		defer func() { <-v.running }()
+	case <-ctx.Done():
+		return Verification{}, ctx.Err()
+	}
 	st := v.deps.Log.State()
 	if missing := v.missing(st, d); missing != "" {
 		return Verification{Verdict: NotVerifiable, Findings: []string{missing}}, nil
 	}
-	m, err := v.model(ctx, d)
+	m, err := v.models.get(ctx, d.Account, d.ModelVersion)
 	if err != nil {
-		if fault.KindOf(err) != fault.NotFound {
-			return Verification{}, err
-		}
+		return Verification{}, err
+	}
+	if m == nil && d.ModelVersion != "" {
 		return Verification{Verdict: NotVerifiable, Findings: []string{fmt.Sprintf("model %q: its artifact is gone", d.ModelVersion)}}, nil
 	}
+	changes := timeline(st, d.Account, verifiedKinds()...)
 	var first *Verification
-	for _, at := range instants(st, d) {
-		p, err := pastOf(ctx, st, d.Account, d.PolicyRevision, at)
+	for _, at := range instants(changes, d.Time) {
+		p, err := v.pasts.at(ctx, st, moment{d.Account, d.PolicyRevision, placeOf(changes, at), len(changes)}, at)
 		if err != nil {
 			return Verification{}, err
 		}
@@ -120,16 +140,6 @@ func (v *Verifier) missing(st *configlog.State, d *event.Decision) string {
 	return ""
 }
 
-func (v *Verifier) model(ctx context.Context, d *event.Decision) (*model.Model, error) {
-	if d.ModelVersion == "" {
-		return nil, nil
-	}
-	if v.deps.Artifacts == nil {
-		return nil, fault.New(fault.NotFound, "MODEL_NOT_FOUND", "models are not kept here")
-	}
-	return load(ctx, v.deps.Artifacts, d.Account, d.ModelVersion)
-}
-
 func load(ctx context.Context, from Artifacts, account, version string) (*model.Model, error) {
 	data, err := from.Artifact(ctx, account, version)
 	if err != nil {
@@ -142,21 +152,22 @@ func load(ctx context.Context, from Artifacts, account, version string) (*model.
 	return m, nil
 }
 
-// instants are the times whose settings the decision can have seen, the likeliest
-// first.
-func instants(st *configlog.State, d *event.Decision) []time.Time {
-	at := []time.Time{d.Time}
-	for _, kind := range []string{
+// verifiedKinds are the settings beside policies that a decision rests on.
+func verifiedKinds() []string {
+	return []string{
 		configlog.KindAccount, configlog.KindMode, configlog.KindAttribute, configlog.KindFunction,
 		configlog.KindCalendar, configlog.KindSkill, configlog.KindAgent, configlog.KindBot,
-	} {
-		for _, v := range st.History(d.Account, kind) {
-			if v.Time.Sub(d.Time).Abs() <= settling {
-				return append(at, d.Time.Add(-settling), d.Time.Add(settling))
-			}
-		}
 	}
-	return at
+}
+
+// instants are the times whose settings a decision can have seen, the likeliest
+// first.
+func instants(changes []time.Time, decided time.Time) []time.Time {
+	before, after := decided.Add(-settling), decided.Add(settling)
+	if placeOf(changes, before.Add(-1)) == placeOf(changes, after) {
+		return []time.Time{decided}
+	}
+	return []time.Time{decided, before, after}
 }
 
 // personal names an attribute that the policies look at and the record hides.

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"github.com/usherhq/usher/decision/replay"
+	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/pipeline/event"
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
 )
@@ -12,6 +14,9 @@ import (
 type Verifier interface {
 	Verify(ctx context.Context, d *event.Decision) (replay.Verification, error)
 }
+
+// verifyTimeout bounds a verification and its wait for others.
+const verifyTimeout = 10 * time.Second
 
 // VerifyDecision decides again from the record alone and compares.
 func (s *decisionService) VerifyDecision(ctx context.Context, r *usherv1.VerifyDecisionRequest) (*usherv1.VerifyDecisionResponse, error) {
@@ -26,8 +31,15 @@ func (s *decisionService) VerifyDecision(ctx context.Context, r *usherv1.VerifyD
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.deps.Verifier.Verify(ctx, d)
-	if err != nil {
+	limited, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	v, err := s.deps.Verifier.Verify(limited, d)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case limited.Err() != nil && err != nil:
+		return nil, fault.New(fault.Exhausted, "VERIFICATIONS_RUNNING", "not verified within %v, two run at a time in this process; try again with fewer at once", verifyTimeout)
+	case err != nil:
 		return nil, unavailable("what the decision rests on cannot be read at the moment", err)
 	}
 	resp := &usherv1.VerifyDecisionResponse{Verdict: string(v.Verdict), Findings: v.Findings, Recorded: event.DecisionToProto(d)}
