@@ -70,6 +70,8 @@ type NextActionsRequest struct {
 	Waited *durationpb.Duration `protobuf:"bytes,18,opt,name=waited,proto3" json:"waited,omitempty"`
 	// Never explore in this conversation: the answer is the model's best or policy's.
 	NoExploration bool `protobuf:"varint,30,opt,name=no_exploration,json=noExploration,proto3" json:"no_exploration,omitempty"`
+	// What a dry run takes for given. Dry runs only.
+	DryRunOptions *DryRunOptions `protobuf:"bytes,19,opt,name=dry_run_options,json=dryRunOptions,proto3" json:"dry_run_options,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -237,6 +239,144 @@ func (x *NextActionsRequest) GetNoExploration() bool {
 	return false
 }
 
+func (x *NextActionsRequest) GetDryRunOptions() *DryRunOptions {
+	if x != nil {
+		return x.DryRunOptions
+	}
+	return nil
+}
+
+// DryRunOptions is the world that a dry run decides in, as far as it is not the real
+// one. What conversations bring is told by the request itself.
+type DryRunOptions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What time it is for dates, business hours, schedules and ages; the real time
+	// when empty.
+	Now *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
+	// Context that counts as written just before: a property here goes before the
+	// stored one of the same namespace and session, null takes it away.
+	Contexts []*SuppliedContext `protobuf:"bytes,2,rep,name=contexts,proto3" json:"contexts,omitempty"`
+	// Live state by id of the skill, agent or bot, in place of what was reported. at
+	// is now when it is empty.
+	Skills        map[string]*LiveState `protobuf:"bytes,3,rep,name=skills,proto3" json:"skills,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DryRunOptions) Reset() {
+	*x = DryRunOptions{}
+	mi := &file_usher_v1_decision_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DryRunOptions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DryRunOptions) ProtoMessage() {}
+
+func (x *DryRunOptions) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_decision_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DryRunOptions.ProtoReflect.Descriptor instead.
+func (*DryRunOptions) Descriptor() ([]byte, []int) {
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *DryRunOptions) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+func (x *DryRunOptions) GetContexts() []*SuppliedContext {
+	if x != nil {
+		return x.Contexts
+	}
+	return nil
+}
+
+func (x *DryRunOptions) GetSkills() map[string]*LiveState {
+	if x != nil {
+		return x.Skills
+	}
+	return nil
+}
+
+// SuppliedContext is context that is supplied to a dry run.
+type SuppliedContext struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Whom it is about: a session, consumer: and an id, or __default__ for everybody;
+	// empty means the request's own session_id, else its conversation_id.
+	Session       string           `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	Properties    *structpb.Struct `protobuf:"bytes,3,opt,name=properties,proto3" json:"properties,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuppliedContext) Reset() {
+	*x = SuppliedContext{}
+	mi := &file_usher_v1_decision_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuppliedContext) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuppliedContext) ProtoMessage() {}
+
+func (x *SuppliedContext) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_decision_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuppliedContext.ProtoReflect.Descriptor instead.
+func (*SuppliedContext) Descriptor() ([]byte, []int) {
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SuppliedContext) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *SuppliedContext) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *SuppliedContext) GetProperties() *structpb.Struct {
+	if x != nil {
+		return x.Properties
+	}
+	return nil
+}
+
 // Action is something to do with a conversation. type is one of
 // TRANSFER_TO_SKILL, TRANSFER_TO_AGENT, TRANSFER_TO_BOT, SEND_MESSAGE and so on;
 // empty means TRANSFER_TO_SKILL when a target is given.
@@ -252,7 +392,7 @@ type Action struct {
 
 func (x *Action) Reset() {
 	*x = Action{}
-	mi := &file_usher_v1_decision_proto_msgTypes[1]
+	mi := &file_usher_v1_decision_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -264,7 +404,7 @@ func (x *Action) String() string {
 func (*Action) ProtoMessage() {}
 
 func (x *Action) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[1]
+	mi := &file_usher_v1_decision_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -277,7 +417,7 @@ func (x *Action) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Action.ProtoReflect.Descriptor instead.
 func (*Action) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{1}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Action) GetType() string {
@@ -314,7 +454,7 @@ type ActionCandidate struct {
 
 func (x *ActionCandidate) Reset() {
 	*x = ActionCandidate{}
-	mi := &file_usher_v1_decision_proto_msgTypes[2]
+	mi := &file_usher_v1_decision_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -326,7 +466,7 @@ func (x *ActionCandidate) String() string {
 func (*ActionCandidate) ProtoMessage() {}
 
 func (x *ActionCandidate) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[2]
+	mi := &file_usher_v1_decision_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -339,7 +479,7 @@ func (x *ActionCandidate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActionCandidate.ProtoReflect.Descriptor instead.
 func (*ActionCandidate) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{2}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ActionCandidate) GetType() string {
@@ -411,7 +551,7 @@ type NextActionsResponse struct {
 
 func (x *NextActionsResponse) Reset() {
 	*x = NextActionsResponse{}
-	mi := &file_usher_v1_decision_proto_msgTypes[3]
+	mi := &file_usher_v1_decision_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -423,7 +563,7 @@ func (x *NextActionsResponse) String() string {
 func (*NextActionsResponse) ProtoMessage() {}
 
 func (x *NextActionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[3]
+	mi := &file_usher_v1_decision_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -436,7 +576,7 @@ func (x *NextActionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextActionsResponse.ProtoReflect.Descriptor instead.
 func (*NextActionsResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{3}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *NextActionsResponse) GetDecisionId() string {
@@ -576,7 +716,7 @@ type RankedAction struct {
 
 func (x *RankedAction) Reset() {
 	*x = RankedAction{}
-	mi := &file_usher_v1_decision_proto_msgTypes[4]
+	mi := &file_usher_v1_decision_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +728,7 @@ func (x *RankedAction) String() string {
 func (*RankedAction) ProtoMessage() {}
 
 func (x *RankedAction) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[4]
+	mi := &file_usher_v1_decision_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +741,7 @@ func (x *RankedAction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankedAction.ProtoReflect.Descriptor instead.
 func (*RankedAction) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{4}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RankedAction) GetType() string {
@@ -664,7 +804,7 @@ type Factor struct {
 
 func (x *Factor) Reset() {
 	*x = Factor{}
-	mi := &file_usher_v1_decision_proto_msgTypes[5]
+	mi := &file_usher_v1_decision_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +816,7 @@ func (x *Factor) String() string {
 func (*Factor) ProtoMessage() {}
 
 func (x *Factor) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[5]
+	mi := &file_usher_v1_decision_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +829,7 @@ func (x *Factor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Factor.ProtoReflect.Descriptor instead.
 func (*Factor) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{5}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Factor) GetName() string {
@@ -717,7 +857,7 @@ type GetDecisionRequest struct {
 
 func (x *GetDecisionRequest) Reset() {
 	*x = GetDecisionRequest{}
-	mi := &file_usher_v1_decision_proto_msgTypes[6]
+	mi := &file_usher_v1_decision_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -729,7 +869,7 @@ func (x *GetDecisionRequest) String() string {
 func (*GetDecisionRequest) ProtoMessage() {}
 
 func (x *GetDecisionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[6]
+	mi := &file_usher_v1_decision_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -742,7 +882,7 @@ func (x *GetDecisionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecisionRequest.ProtoReflect.Descriptor instead.
 func (*GetDecisionRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{6}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetDecisionRequest) GetName() string {
@@ -762,7 +902,7 @@ type GetDecisionResponse struct {
 
 func (x *GetDecisionResponse) Reset() {
 	*x = GetDecisionResponse{}
-	mi := &file_usher_v1_decision_proto_msgTypes[7]
+	mi := &file_usher_v1_decision_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -774,7 +914,7 @@ func (x *GetDecisionResponse) String() string {
 func (*GetDecisionResponse) ProtoMessage() {}
 
 func (x *GetDecisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[7]
+	mi := &file_usher_v1_decision_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -787,7 +927,7 @@ func (x *GetDecisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecisionResponse.ProtoReflect.Descriptor instead.
 func (*GetDecisionResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{7}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetDecisionResponse) GetDecision() *DecisionRecord {
@@ -821,7 +961,7 @@ type ListDecisionsRequest struct {
 
 func (x *ListDecisionsRequest) Reset() {
 	*x = ListDecisionsRequest{}
-	mi := &file_usher_v1_decision_proto_msgTypes[8]
+	mi := &file_usher_v1_decision_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +973,7 @@ func (x *ListDecisionsRequest) String() string {
 func (*ListDecisionsRequest) ProtoMessage() {}
 
 func (x *ListDecisionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[8]
+	mi := &file_usher_v1_decision_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +986,7 @@ func (x *ListDecisionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDecisionsRequest.ProtoReflect.Descriptor instead.
 func (*ListDecisionsRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{8}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListDecisionsRequest) GetParent() string {
@@ -930,7 +1070,7 @@ type ListDecisionsResponse struct {
 
 func (x *ListDecisionsResponse) Reset() {
 	*x = ListDecisionsResponse{}
-	mi := &file_usher_v1_decision_proto_msgTypes[9]
+	mi := &file_usher_v1_decision_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +1082,7 @@ func (x *ListDecisionsResponse) String() string {
 func (*ListDecisionsResponse) ProtoMessage() {}
 
 func (x *ListDecisionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[9]
+	mi := &file_usher_v1_decision_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,7 +1095,7 @@ func (x *ListDecisionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDecisionsResponse.ProtoReflect.Descriptor instead.
 func (*ListDecisionsResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{9}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListDecisionsResponse) GetDecisions() []*DecisionRecord {
@@ -983,7 +1123,7 @@ type VerifyDecisionRequest struct {
 
 func (x *VerifyDecisionRequest) Reset() {
 	*x = VerifyDecisionRequest{}
-	mi := &file_usher_v1_decision_proto_msgTypes[10]
+	mi := &file_usher_v1_decision_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1135,7 @@ func (x *VerifyDecisionRequest) String() string {
 func (*VerifyDecisionRequest) ProtoMessage() {}
 
 func (x *VerifyDecisionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[10]
+	mi := &file_usher_v1_decision_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1148,7 @@ func (x *VerifyDecisionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyDecisionRequest.ProtoReflect.Descriptor instead.
 func (*VerifyDecisionRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{10}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *VerifyDecisionRequest) GetName() string {
@@ -1033,7 +1173,7 @@ type VerifyDecisionResponse struct {
 
 func (x *VerifyDecisionResponse) Reset() {
 	*x = VerifyDecisionResponse{}
-	mi := &file_usher_v1_decision_proto_msgTypes[11]
+	mi := &file_usher_v1_decision_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1185,7 @@ func (x *VerifyDecisionResponse) String() string {
 func (*VerifyDecisionResponse) ProtoMessage() {}
 
 func (x *VerifyDecisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[11]
+	mi := &file_usher_v1_decision_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1198,7 @@ func (x *VerifyDecisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyDecisionResponse.ProtoReflect.Descriptor instead.
 func (*VerifyDecisionResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{11}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *VerifyDecisionResponse) GetVerdict() string {
@@ -1149,7 +1289,7 @@ type DecisionRecord struct {
 
 func (x *DecisionRecord) Reset() {
 	*x = DecisionRecord{}
-	mi := &file_usher_v1_decision_proto_msgTypes[12]
+	mi := &file_usher_v1_decision_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1301,7 @@ func (x *DecisionRecord) String() string {
 func (*DecisionRecord) ProtoMessage() {}
 
 func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[12]
+	mi := &file_usher_v1_decision_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1314,7 @@ func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionRecord.ProtoReflect.Descriptor instead.
 func (*DecisionRecord) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{12}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DecisionRecord) GetDecisionId() string {
@@ -1493,7 +1633,7 @@ type FunctionCall struct {
 
 func (x *FunctionCall) Reset() {
 	*x = FunctionCall{}
-	mi := &file_usher_v1_decision_proto_msgTypes[13]
+	mi := &file_usher_v1_decision_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1505,7 +1645,7 @@ func (x *FunctionCall) String() string {
 func (*FunctionCall) ProtoMessage() {}
 
 func (x *FunctionCall) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[13]
+	mi := &file_usher_v1_decision_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1518,7 +1658,7 @@ func (x *FunctionCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FunctionCall.ProtoReflect.Descriptor instead.
 func (*FunctionCall) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{13}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FunctionCall) GetFunction() string {
@@ -1590,7 +1730,7 @@ type Candidate struct {
 
 func (x *Candidate) Reset() {
 	*x = Candidate{}
-	mi := &file_usher_v1_decision_proto_msgTypes[14]
+	mi := &file_usher_v1_decision_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1742,7 @@ func (x *Candidate) String() string {
 func (*Candidate) ProtoMessage() {}
 
 func (x *Candidate) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[14]
+	mi := &file_usher_v1_decision_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1755,7 @@ func (x *Candidate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Candidate.ProtoReflect.Descriptor instead.
 func (*Candidate) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{14}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Candidate) GetAction() *Action {
@@ -1706,7 +1846,7 @@ type PolicyTrace struct {
 
 func (x *PolicyTrace) Reset() {
 	*x = PolicyTrace{}
-	mi := &file_usher_v1_decision_proto_msgTypes[15]
+	mi := &file_usher_v1_decision_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1718,7 +1858,7 @@ func (x *PolicyTrace) String() string {
 func (*PolicyTrace) ProtoMessage() {}
 
 func (x *PolicyTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[15]
+	mi := &file_usher_v1_decision_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1731,7 +1871,7 @@ func (x *PolicyTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyTrace.ProtoReflect.Descriptor instead.
 func (*PolicyTrace) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{15}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PolicyTrace) GetPolicy() string {
@@ -1799,7 +1939,7 @@ type ConditionTrace struct {
 
 func (x *ConditionTrace) Reset() {
 	*x = ConditionTrace{}
-	mi := &file_usher_v1_decision_proto_msgTypes[16]
+	mi := &file_usher_v1_decision_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1811,7 +1951,7 @@ func (x *ConditionTrace) String() string {
 func (*ConditionTrace) ProtoMessage() {}
 
 func (x *ConditionTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[16]
+	mi := &file_usher_v1_decision_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1824,7 +1964,7 @@ func (x *ConditionTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConditionTrace.ProtoReflect.Descriptor instead.
 func (*ConditionTrace) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{16}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ConditionTrace) GetPath() string {
@@ -1904,7 +2044,7 @@ type LiveState struct {
 
 func (x *LiveState) Reset() {
 	*x = LiveState{}
-	mi := &file_usher_v1_decision_proto_msgTypes[17]
+	mi := &file_usher_v1_decision_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1916,7 +2056,7 @@ func (x *LiveState) String() string {
 func (*LiveState) ProtoMessage() {}
 
 func (x *LiveState) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_decision_proto_msgTypes[17]
+	mi := &file_usher_v1_decision_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1929,7 +2069,7 @@ func (x *LiveState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiveState.ProtoReflect.Descriptor instead.
 func (*LiveState) Descriptor() ([]byte, []int) {
-	return file_usher_v1_decision_proto_rawDescGZIP(), []int{17}
+	return file_usher_v1_decision_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LiveState) GetAgentsOnline() int32 {
@@ -1971,7 +2111,7 @@ var File_usher_v1_decision_proto protoreflect.FileDescriptor
 
 const file_usher_v1_decision_proto_rawDesc = "" +
 	"\n" +
-	"\x17usher/v1/decision.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x06\n" +
+	"\x17usher/v1/decision.proto\x12\busher.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x06\n" +
 	"\x12NextActionsRequest\x12\x1c\n" +
 	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x1d\n" +
 	"\n" +
@@ -2001,10 +2141,24 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\x05draft\x18\x10 \x01(\tR\x05draft\x12!\n" +
 	"\fuser_message\x18\x11 \x01(\tR\vuserMessage\x121\n" +
 	"\x06waited\x18\x12 \x01(\v2\x19.google.protobuf.DurationR\x06waited\x12%\n" +
-	"\x0eno_exploration\x18\x1e \x01(\bR\rnoExploration\x1aU\n" +
+	"\x0eno_exploration\x18\x1e \x01(\bR\rnoExploration\x12?\n" +
+	"\x0fdry_run_options\x18\x13 \x01(\v2\x17.usher.v1.DryRunOptionsR\rdryRunOptions\x1aU\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
-	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"g\n" +
+	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\x81\x02\n" +
+	"\rDryRunOptions\x12,\n" +
+	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x125\n" +
+	"\bcontexts\x18\x02 \x03(\v2\x19.usher.v1.SuppliedContextR\bcontexts\x12;\n" +
+	"\x06skills\x18\x03 \x03(\v2#.usher.v1.DryRunOptions.SkillsEntryR\x06skills\x1aN\n" +
+	"\vSkillsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12)\n" +
+	"\x05value\x18\x02 \x01(\v2\x13.usher.v1.LiveStateR\x05value:\x028\x01\"\x88\x01\n" +
+	"\x0fSuppliedContext\x12\"\n" +
+	"\tnamespace\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\tnamespace\x12\x18\n" +
+	"\asession\x18\x02 \x01(\tR\asession\x127\n" +
+	"\n" +
+	"properties\x18\x03 \x01(\v2\x17.google.protobuf.StructR\n" +
+	"properties\"g\n" +
 	"\x06Action\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x121\n" +
@@ -2227,97 +2381,106 @@ func file_usher_v1_decision_proto_rawDescGZIP() []byte {
 	return file_usher_v1_decision_proto_rawDescData
 }
 
-var file_usher_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_usher_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_usher_v1_decision_proto_goTypes = []any{
 	(*NextActionsRequest)(nil),     // 0: usher.v1.NextActionsRequest
-	(*Action)(nil),                 // 1: usher.v1.Action
-	(*ActionCandidate)(nil),        // 2: usher.v1.ActionCandidate
-	(*NextActionsResponse)(nil),    // 3: usher.v1.NextActionsResponse
-	(*RankedAction)(nil),           // 4: usher.v1.RankedAction
-	(*Factor)(nil),                 // 5: usher.v1.Factor
-	(*GetDecisionRequest)(nil),     // 6: usher.v1.GetDecisionRequest
-	(*GetDecisionResponse)(nil),    // 7: usher.v1.GetDecisionResponse
-	(*ListDecisionsRequest)(nil),   // 8: usher.v1.ListDecisionsRequest
-	(*ListDecisionsResponse)(nil),  // 9: usher.v1.ListDecisionsResponse
-	(*VerifyDecisionRequest)(nil),  // 10: usher.v1.VerifyDecisionRequest
-	(*VerifyDecisionResponse)(nil), // 11: usher.v1.VerifyDecisionResponse
-	(*DecisionRecord)(nil),         // 12: usher.v1.DecisionRecord
-	(*FunctionCall)(nil),           // 13: usher.v1.FunctionCall
-	(*Candidate)(nil),              // 14: usher.v1.Candidate
-	(*PolicyTrace)(nil),            // 15: usher.v1.PolicyTrace
-	(*ConditionTrace)(nil),         // 16: usher.v1.ConditionTrace
-	(*LiveState)(nil),              // 17: usher.v1.LiveState
-	nil,                            // 18: usher.v1.NextActionsRequest.AttributesEntry
-	nil,                            // 19: usher.v1.ActionCandidate.AttributesEntry
-	nil,                            // 20: usher.v1.DecisionRecord.AttributesEntry
-	nil,                            // 21: usher.v1.DecisionRecord.SkillsEntry
-	nil,                            // 22: usher.v1.DecisionRecord.LabelsEntry
-	nil,                            // 23: usher.v1.DecisionRecord.SourcesEntry
-	nil,                            // 24: usher.v1.Candidate.AttributesEntry
-	(*durationpb.Duration)(nil),    // 25: google.protobuf.Duration
-	(*structpb.Struct)(nil),        // 26: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),  // 27: google.protobuf.Timestamp
-	(*structpb.Value)(nil),         // 28: google.protobuf.Value
+	(*DryRunOptions)(nil),          // 1: usher.v1.DryRunOptions
+	(*SuppliedContext)(nil),        // 2: usher.v1.SuppliedContext
+	(*Action)(nil),                 // 3: usher.v1.Action
+	(*ActionCandidate)(nil),        // 4: usher.v1.ActionCandidate
+	(*NextActionsResponse)(nil),    // 5: usher.v1.NextActionsResponse
+	(*RankedAction)(nil),           // 6: usher.v1.RankedAction
+	(*Factor)(nil),                 // 7: usher.v1.Factor
+	(*GetDecisionRequest)(nil),     // 8: usher.v1.GetDecisionRequest
+	(*GetDecisionResponse)(nil),    // 9: usher.v1.GetDecisionResponse
+	(*ListDecisionsRequest)(nil),   // 10: usher.v1.ListDecisionsRequest
+	(*ListDecisionsResponse)(nil),  // 11: usher.v1.ListDecisionsResponse
+	(*VerifyDecisionRequest)(nil),  // 12: usher.v1.VerifyDecisionRequest
+	(*VerifyDecisionResponse)(nil), // 13: usher.v1.VerifyDecisionResponse
+	(*DecisionRecord)(nil),         // 14: usher.v1.DecisionRecord
+	(*FunctionCall)(nil),           // 15: usher.v1.FunctionCall
+	(*Candidate)(nil),              // 16: usher.v1.Candidate
+	(*PolicyTrace)(nil),            // 17: usher.v1.PolicyTrace
+	(*ConditionTrace)(nil),         // 18: usher.v1.ConditionTrace
+	(*LiveState)(nil),              // 19: usher.v1.LiveState
+	nil,                            // 20: usher.v1.NextActionsRequest.AttributesEntry
+	nil,                            // 21: usher.v1.DryRunOptions.SkillsEntry
+	nil,                            // 22: usher.v1.ActionCandidate.AttributesEntry
+	nil,                            // 23: usher.v1.DecisionRecord.AttributesEntry
+	nil,                            // 24: usher.v1.DecisionRecord.SkillsEntry
+	nil,                            // 25: usher.v1.DecisionRecord.LabelsEntry
+	nil,                            // 26: usher.v1.DecisionRecord.SourcesEntry
+	nil,                            // 27: usher.v1.Candidate.AttributesEntry
+	(*durationpb.Duration)(nil),    // 28: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),  // 29: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),        // 30: google.protobuf.Struct
+	(*structpb.Value)(nil),         // 31: google.protobuf.Value
 }
 var file_usher_v1_decision_proto_depIdxs = []int32{
-	18, // 0: usher.v1.NextActionsRequest.attributes:type_name -> usher.v1.NextActionsRequest.AttributesEntry
-	2,  // 1: usher.v1.NextActionsRequest.candidates:type_name -> usher.v1.ActionCandidate
-	1,  // 2: usher.v1.NextActionsRequest.baseline:type_name -> usher.v1.Action
-	25, // 3: usher.v1.NextActionsRequest.waited:type_name -> google.protobuf.Duration
-	26, // 4: usher.v1.Action.payload:type_name -> google.protobuf.Struct
-	26, // 5: usher.v1.ActionCandidate.payload:type_name -> google.protobuf.Struct
-	19, // 6: usher.v1.ActionCandidate.attributes:type_name -> usher.v1.ActionCandidate.AttributesEntry
-	4,  // 7: usher.v1.NextActionsResponse.actions:type_name -> usher.v1.RankedAction
-	12, // 8: usher.v1.NextActionsResponse.explanation:type_name -> usher.v1.DecisionRecord
-	25, // 9: usher.v1.NextActionsResponse.valid_for:type_name -> google.protobuf.Duration
-	26, // 10: usher.v1.RankedAction.payload:type_name -> google.protobuf.Struct
-	5,  // 11: usher.v1.RankedAction.factors:type_name -> usher.v1.Factor
-	12, // 12: usher.v1.GetDecisionResponse.decision:type_name -> usher.v1.DecisionRecord
-	27, // 13: usher.v1.ListDecisionsRequest.start_time:type_name -> google.protobuf.Timestamp
-	27, // 14: usher.v1.ListDecisionsRequest.end_time:type_name -> google.protobuf.Timestamp
-	12, // 15: usher.v1.ListDecisionsResponse.decisions:type_name -> usher.v1.DecisionRecord
-	12, // 16: usher.v1.VerifyDecisionResponse.recorded:type_name -> usher.v1.DecisionRecord
-	12, // 17: usher.v1.VerifyDecisionResponse.replayed:type_name -> usher.v1.DecisionRecord
-	27, // 18: usher.v1.DecisionRecord.time:type_name -> google.protobuf.Timestamp
-	20, // 19: usher.v1.DecisionRecord.attributes:type_name -> usher.v1.DecisionRecord.AttributesEntry
-	21, // 20: usher.v1.DecisionRecord.skills:type_name -> usher.v1.DecisionRecord.SkillsEntry
-	15, // 21: usher.v1.DecisionRecord.policies:type_name -> usher.v1.PolicyTrace
-	14, // 22: usher.v1.DecisionRecord.candidates:type_name -> usher.v1.Candidate
-	1,  // 23: usher.v1.DecisionRecord.actions:type_name -> usher.v1.Action
-	25, // 24: usher.v1.DecisionRecord.latency:type_name -> google.protobuf.Duration
-	22, // 25: usher.v1.DecisionRecord.labels:type_name -> usher.v1.DecisionRecord.LabelsEntry
-	13, // 26: usher.v1.DecisionRecord.calls:type_name -> usher.v1.FunctionCall
-	25, // 27: usher.v1.DecisionRecord.valid_for:type_name -> google.protobuf.Duration
-	25, // 28: usher.v1.DecisionRecord.waited:type_name -> google.protobuf.Duration
-	23, // 29: usher.v1.DecisionRecord.sources:type_name -> usher.v1.DecisionRecord.SourcesEntry
-	25, // 30: usher.v1.FunctionCall.latency:type_name -> google.protobuf.Duration
-	25, // 31: usher.v1.FunctionCall.age:type_name -> google.protobuf.Duration
-	1,  // 32: usher.v1.Candidate.action:type_name -> usher.v1.Action
-	24, // 33: usher.v1.Candidate.attributes:type_name -> usher.v1.Candidate.AttributesEntry
-	5,  // 34: usher.v1.Candidate.factors:type_name -> usher.v1.Factor
-	16, // 35: usher.v1.PolicyTrace.conditions:type_name -> usher.v1.ConditionTrace
-	28, // 36: usher.v1.ConditionTrace.expected:type_name -> google.protobuf.Value
-	28, // 37: usher.v1.ConditionTrace.actual:type_name -> google.protobuf.Value
-	25, // 38: usher.v1.ConditionTrace.age:type_name -> google.protobuf.Duration
-	27, // 39: usher.v1.LiveState.at:type_name -> google.protobuf.Timestamp
-	28, // 40: usher.v1.NextActionsRequest.AttributesEntry.value:type_name -> google.protobuf.Value
-	28, // 41: usher.v1.ActionCandidate.AttributesEntry.value:type_name -> google.protobuf.Value
-	28, // 42: usher.v1.DecisionRecord.AttributesEntry.value:type_name -> google.protobuf.Value
-	17, // 43: usher.v1.DecisionRecord.SkillsEntry.value:type_name -> usher.v1.LiveState
-	28, // 44: usher.v1.Candidate.AttributesEntry.value:type_name -> google.protobuf.Value
-	0,  // 45: usher.v1.DecisionService.NextActions:input_type -> usher.v1.NextActionsRequest
-	6,  // 46: usher.v1.DecisionService.GetDecision:input_type -> usher.v1.GetDecisionRequest
-	8,  // 47: usher.v1.DecisionService.ListDecisions:input_type -> usher.v1.ListDecisionsRequest
-	10, // 48: usher.v1.DecisionService.VerifyDecision:input_type -> usher.v1.VerifyDecisionRequest
-	3,  // 49: usher.v1.DecisionService.NextActions:output_type -> usher.v1.NextActionsResponse
-	7,  // 50: usher.v1.DecisionService.GetDecision:output_type -> usher.v1.GetDecisionResponse
-	9,  // 51: usher.v1.DecisionService.ListDecisions:output_type -> usher.v1.ListDecisionsResponse
-	11, // 52: usher.v1.DecisionService.VerifyDecision:output_type -> usher.v1.VerifyDecisionResponse
-	49, // [49:53] is the sub-list for method output_type
-	45, // [45:49] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	20, // 0: usher.v1.NextActionsRequest.attributes:type_name -> usher.v1.NextActionsRequest.AttributesEntry
+	4,  // 1: usher.v1.NextActionsRequest.candidates:type_name -> usher.v1.ActionCandidate
+	3,  // 2: usher.v1.NextActionsRequest.baseline:type_name -> usher.v1.Action
+	28, // 3: usher.v1.NextActionsRequest.waited:type_name -> google.protobuf.Duration
+	1,  // 4: usher.v1.NextActionsRequest.dry_run_options:type_name -> usher.v1.DryRunOptions
+	29, // 5: usher.v1.DryRunOptions.now:type_name -> google.protobuf.Timestamp
+	2,  // 6: usher.v1.DryRunOptions.contexts:type_name -> usher.v1.SuppliedContext
+	21, // 7: usher.v1.DryRunOptions.skills:type_name -> usher.v1.DryRunOptions.SkillsEntry
+	30, // 8: usher.v1.SuppliedContext.properties:type_name -> google.protobuf.Struct
+	30, // 9: usher.v1.Action.payload:type_name -> google.protobuf.Struct
+	30, // 10: usher.v1.ActionCandidate.payload:type_name -> google.protobuf.Struct
+	22, // 11: usher.v1.ActionCandidate.attributes:type_name -> usher.v1.ActionCandidate.AttributesEntry
+	6,  // 12: usher.v1.NextActionsResponse.actions:type_name -> usher.v1.RankedAction
+	14, // 13: usher.v1.NextActionsResponse.explanation:type_name -> usher.v1.DecisionRecord
+	28, // 14: usher.v1.NextActionsResponse.valid_for:type_name -> google.protobuf.Duration
+	30, // 15: usher.v1.RankedAction.payload:type_name -> google.protobuf.Struct
+	7,  // 16: usher.v1.RankedAction.factors:type_name -> usher.v1.Factor
+	14, // 17: usher.v1.GetDecisionResponse.decision:type_name -> usher.v1.DecisionRecord
+	29, // 18: usher.v1.ListDecisionsRequest.start_time:type_name -> google.protobuf.Timestamp
+	29, // 19: usher.v1.ListDecisionsRequest.end_time:type_name -> google.protobuf.Timestamp
+	14, // 20: usher.v1.ListDecisionsResponse.decisions:type_name -> usher.v1.DecisionRecord
+	14, // 21: usher.v1.VerifyDecisionResponse.recorded:type_name -> usher.v1.DecisionRecord
+	14, // 22: usher.v1.VerifyDecisionResponse.replayed:type_name -> usher.v1.DecisionRecord
+	29, // 23: usher.v1.DecisionRecord.time:type_name -> google.protobuf.Timestamp
+	23, // 24: usher.v1.DecisionRecord.attributes:type_name -> usher.v1.DecisionRecord.AttributesEntry
+	24, // 25: usher.v1.DecisionRecord.skills:type_name -> usher.v1.DecisionRecord.SkillsEntry
+	17, // 26: usher.v1.DecisionRecord.policies:type_name -> usher.v1.PolicyTrace
+	16, // 27: usher.v1.DecisionRecord.candidates:type_name -> usher.v1.Candidate
+	3,  // 28: usher.v1.DecisionRecord.actions:type_name -> usher.v1.Action
+	28, // 29: usher.v1.DecisionRecord.latency:type_name -> google.protobuf.Duration
+	25, // 30: usher.v1.DecisionRecord.labels:type_name -> usher.v1.DecisionRecord.LabelsEntry
+	15, // 31: usher.v1.DecisionRecord.calls:type_name -> usher.v1.FunctionCall
+	28, // 32: usher.v1.DecisionRecord.valid_for:type_name -> google.protobuf.Duration
+	28, // 33: usher.v1.DecisionRecord.waited:type_name -> google.protobuf.Duration
+	26, // 34: usher.v1.DecisionRecord.sources:type_name -> usher.v1.DecisionRecord.SourcesEntry
+	28, // 35: usher.v1.FunctionCall.latency:type_name -> google.protobuf.Duration
+	28, // 36: usher.v1.FunctionCall.age:type_name -> google.protobuf.Duration
+	3,  // 37: usher.v1.Candidate.action:type_name -> usher.v1.Action
+	27, // 38: usher.v1.Candidate.attributes:type_name -> usher.v1.Candidate.AttributesEntry
+	7,  // 39: usher.v1.Candidate.factors:type_name -> usher.v1.Factor
+	18, // 40: usher.v1.PolicyTrace.conditions:type_name -> usher.v1.ConditionTrace
+	31, // 41: usher.v1.ConditionTrace.expected:type_name -> google.protobuf.Value
+	31, // 42: usher.v1.ConditionTrace.actual:type_name -> google.protobuf.Value
+	28, // 43: usher.v1.ConditionTrace.age:type_name -> google.protobuf.Duration
+	29, // 44: usher.v1.LiveState.at:type_name -> google.protobuf.Timestamp
+	31, // 45: usher.v1.NextActionsRequest.AttributesEntry.value:type_name -> google.protobuf.Value
+	19, // 46: usher.v1.DryRunOptions.SkillsEntry.value:type_name -> usher.v1.LiveState
+	31, // 47: usher.v1.ActionCandidate.AttributesEntry.value:type_name -> google.protobuf.Value
+	31, // 48: usher.v1.DecisionRecord.AttributesEntry.value:type_name -> google.protobuf.Value
+	19, // 49: usher.v1.DecisionRecord.SkillsEntry.value:type_name -> usher.v1.LiveState
+	31, // 50: usher.v1.Candidate.AttributesEntry.value:type_name -> google.protobuf.Value
+	0,  // 51: usher.v1.DecisionService.NextActions:input_type -> usher.v1.NextActionsRequest
+	8,  // 52: usher.v1.DecisionService.GetDecision:input_type -> usher.v1.GetDecisionRequest
+	10, // 53: usher.v1.DecisionService.ListDecisions:input_type -> usher.v1.ListDecisionsRequest
+	12, // 54: usher.v1.DecisionService.VerifyDecision:input_type -> usher.v1.VerifyDecisionRequest
+	5,  // 55: usher.v1.DecisionService.NextActions:output_type -> usher.v1.NextActionsResponse
+	9,  // 56: usher.v1.DecisionService.GetDecision:output_type -> usher.v1.GetDecisionResponse
+	11, // 57: usher.v1.DecisionService.ListDecisions:output_type -> usher.v1.ListDecisionsResponse
+	13, // 58: usher.v1.DecisionService.VerifyDecision:output_type -> usher.v1.VerifyDecisionResponse
+	55, // [55:59] is the sub-list for method output_type
+	51, // [51:55] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_usher_v1_decision_proto_init() }
@@ -2331,7 +2494,7 @@ func file_usher_v1_decision_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_usher_v1_decision_proto_rawDesc), len(file_usher_v1_decision_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
