@@ -16,6 +16,7 @@ const (
 	tokenNumber
 	tokenString
 	tokenSign // operators, brackets, commas
+	tokenBad  // told already
 )
 
 // token is one word; text is a keyword in lower case, a sign, or a name as it
@@ -41,9 +42,8 @@ func signs() []string {
 	return []string{"==", "!=", ">=", "<=", "<>", "&&", "||", "=", ">", "<", "+", "-", "*", "/", "%", "^", "!", "(", ")", "[", "]", ","}
 }
 
-// lex cuts an expression into words.
-func lex(text string) ([]token, error) {
-	var out []token
+// lex cuts an expression into words. What is no word is a bad one, with its fault.
+func lex(text string) (out []token, faults []*syntaxError) {
 	all := signs()
 	for at := 0; ; {
 		start := at
@@ -51,11 +51,11 @@ func lex(text string) ([]token, error) {
 			at++
 		}
 		if at == len(text) {
-			return append(out, token{kind: tokenEnd, at: at}), nil
+			return append(out, token{kind: tokenEnd, at: at}), faults
 		}
-		t, next, err := word(text, at, all)
-		if err != nil {
-			return nil, err
+		t, next, fault := word(text, at, all)
+		if fault != nil {
+			faults = append(faults, fault)
 		}
 		t.at, t.tight = at, at == start && at > 0
 		out = append(out, t)
@@ -63,7 +63,8 @@ func lex(text string) ([]token, error) {
 	}
 }
 
-func word(text string, at int, all []string) (token, int, error) {
+// word reads the word at a byte offset, and the offset after it.
+func word(text string, at int, all []string) (token, int, *syntaxError) {
 	c := text[at]
 	switch {
 	case c == '\'' || c == '"':
@@ -80,18 +81,18 @@ func word(text string, at int, all []string) (token, int, error) {
 		if trimmed := strings.TrimSpace(name); closed && trimmed != "" && !strings.ContainsAny(trimmed, "{}") {
 			return token{kind: tokenName, text: trimmed}, at + 2 + len(name) + 2, nil
 		}
-		return token{}, 0, &syntaxError{at, "{{ is not closed by }} around a name"}
+		return token{kind: tokenBad}, at + 2, &syntaxError{at, "{{ is not closed by }} around a name"}
 	}
 	for _, s := range all {
 		if strings.HasPrefix(text[at:], s) {
 			return token{kind: tokenSign, text: s}, at + len(s), nil
 		}
 	}
-	r, _ := utf8.DecodeRuneInString(text[at:])
-	return token{}, 0, &syntaxError{at, fmt.Sprintf("%q has no meaning here", r)}
+	r, size := utf8.DecodeRuneInString(text[at:])
+	return token{kind: tokenBad}, at + size, &syntaxError{at, fmt.Sprintf("%q has no meaning here", r)}
 }
 
-func quoted(text string, at int) (token, int, error) {
+func quoted(text string, at int) (token, int, *syntaxError) {
 	quote := text[at]
 	var b strings.Builder
 	for i := at + 1; i < len(text); i++ {
@@ -103,10 +104,10 @@ func quoted(text string, at int) (token, int, error) {
 		}
 		b.WriteByte(text[i])
 	}
-	return token{}, 0, &syntaxError{at, "the string is not closed"}
+	return token{kind: tokenBad}, len(text), &syntaxError{at, "the string is not closed"}
 }
 
-func number(text string, at int) (token, int, error) {
+func number(text string, at int) (token, int, *syntaxError) {
 	end := at
 	for end < len(text) && (isDigit(text[end]) || text[end] == '.') {
 		end++
@@ -114,10 +115,11 @@ func number(text string, at int) (token, int, error) {
 	end = exponentEnd(text, end)
 	f, err := strconv.ParseFloat(text[at:end], 64)
 	if err != nil {
-		return token{}, 0, &syntaxError{at, fmt.Sprintf("%q is not a number", text[at:end])}
+		return token{kind: tokenBad}, end, &syntaxError{at, fmt.Sprintf("%q is not a number", text[at:end])}
 	}
 	if end < len(text) && isLetter(text[end]) {
-		return token{}, 0, &syntaxError{at, fmt.Sprintf("%q is neither a number nor a name", text[at:nameEnd(text, end)])}
+		end = nameEnd(text, end)
+		return token{kind: tokenBad}, end, &syntaxError{at, fmt.Sprintf("%q is neither a number nor a name", text[at:end])}
 	}
 	return token{kind: tokenNumber, text: text[at:end], number: f}, end, nil
 }

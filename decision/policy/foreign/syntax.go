@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ const (
 	nodeList                    // args
 	nodeCall                    // name, args
 	nodeUnary                   // op: not, -
+	nodeBad                     // a fault, told already
 	nodeBinary                  // op: or and == != < <= > >= in notin has contains + - * / % ^
 )
 
@@ -34,35 +36,39 @@ type node struct {
 const (
 	maxExpression = 20_000
 	maxNesting    = 100
+	maxFaults     = 50 // told of one expression's syntax
 )
 
 // parseExpression reads LivePerson's expression language and TaskRouter's, which
 // differ in names more than in grammar. From weakest to strongest: or, and, not,
-// comparisons, + -, * / %, unary minus, ^ (to the right).
-func parseExpression(text string) (*node, error) {
+// comparisons, + -, * / %, unary minus, ^ (to the right). After a fault it goes on
+// at the next and, or, comma or closing bracket; what stands before it is bad.
+func parseExpression(text string) (*node, []*syntaxError) {
 	if len(text) > maxExpression {
-		return nil, &syntaxError{maxExpression, fmt.Sprintf("the expression is longer than %d bytes", maxExpression)}
+		return &node{kind: nodeBad}, []*syntaxError{{maxExpression, fmt.Sprintf("the expression is longer than %d bytes", maxExpression)}}
 	}
-	tokens, err := lex(text)
-	if err != nil {
-		return nil, err
-	}
-	p := &parser{tokens: tokens}
+	p := &parser{failedAt: -1}
+	p.tokens, p.faults = lex(text)
 	n := p.or()
-	if p.err == nil && p.peek().kind != tokenEnd {
+	for p.peek().kind != tokenEnd {
 		p.fail("%s is not expected here", p.peek().spell())
+		// What follows is read for its faults and joined, so that they are told.
+		p.next()
+		p.take("and", "or", "&&", "||")
+		n = &node{kind: nodeBinary, op: "and", args: []*node{n, p.or()}}
 	}
-	if p.err != nil {
-		return nil, p.err
-	}
-	return n, nil
+	slices.SortStableFunc(p.faults, func(a, b *syntaxError) int { return cmp.Compare(a.at, b.at) })
+	return n, p.faults
 }
 
 type parser struct {
 	tokens []token
 	at     int
 	depth  int
-	err    error
+	faults []*syntaxError
+	// failedAt is the token at which the last fault left off: what fails there fails
+	// because of it.
+	failedAt int
 }
 
 func (t token) spell() string {
@@ -86,13 +92,33 @@ func (p *parser) next() token {
 	return t
 }
 
-// fail keeps the first fault and jumps to the end, so that every loop stops.
+// fail records a fault and skips what belongs to it.
 func (p *parser) fail(format string, args ...any) *node {
-	if p.err == nil {
-		p.err = &syntaxError{p.peek().at, fmt.Sprintf(format, args...)}
+	if p.at != p.failedAt && p.peek().kind != tokenBad {
+		p.faults = append(p.faults, &syntaxError{p.peek().at, fmt.Sprintf(format, args...)})
 	}
+	for open := 0; p.peek().kind != tokenEnd; p.next() {
+		w, _ := p.word()
+		if open == 0 && slices.Contains([]string{"and", "or", "&&", "||", ",", ")", "]"}, w) {
+			break
+		}
+		switch w {
+		case "(", "[":
+			open++
+		case ")", "]":
+			open--
+		}
+	}
+	p.failedAt = p.at
+	return &node{kind: nodeBad}
+}
+
+// tooDeep is a fault that nothing after it can mend.
+func (p *parser) tooDeep() *node {
+	n := p.fail("the expression is nested more than %d deep", maxNesting)
 	p.at = len(p.tokens) - 1
-	return &node{}
+	p.failedAt = p.at
+	return n
 }
 
 // word reports whether the next token is one of these keywords or signs, in any
@@ -116,7 +142,7 @@ func (p *parser) take(words ...string) bool {
 
 func (p *parser) or() *node {
 	if p.depth++; p.depth > maxNesting {
-		return p.fail("the expression is nested more than %d deep", maxNesting)
+		return p.tooDeep()
 	}
 	defer func() { p.depth-- }()
 	n := p.and()
@@ -137,7 +163,7 @@ func (p *parser) and() *node {
 func (p *parser) not() *node {
 	if at := p.peek().at; p.take("not", "!") {
 		if p.depth++; p.depth > maxNesting {
-			return p.fail("the expression is nested more than %d deep", maxNesting)
+			return p.tooDeep()
 		}
 		defer func() { p.depth-- }()
 		return &node{kind: nodeUnary, op: "not", args: []*node{p.not()}, at: at}
@@ -216,7 +242,7 @@ func (p *parser) unary() *node {
 	}
 	p.next()
 	if p.depth++; p.depth > maxNesting {
-		return p.fail("the expression is nested more than %d deep", maxNesting)
+		return p.tooDeep()
 	}
 	defer func() { p.depth-- }()
 	if t.text == "+" {
@@ -232,7 +258,7 @@ func (p *parser) power() *node {
 		return base
 	}
 	if p.depth++; p.depth > maxNesting {
-		return p.fail("the expression is nested more than %d deep", maxNesting)
+		return p.tooDeep()
 	}
 	defer func() { p.depth-- }()
 	return &node{kind: nodeBinary, op: "^", args: []*node{base, p.unary()}, at: at}
@@ -262,10 +288,11 @@ func (p *parser) primary() *node {
 func (p *parser) group(at int) *node {
 	items := p.items(")")
 	switch {
-	case p.err != nil:
-		return &node{}
 	case len(items) == 0:
-		return p.fail("the parentheses are empty")
+		p.at--
+		p.fail("the parentheses are empty")
+		p.take(")")
+		return &node{kind: nodeBad}
 	case len(items) == 1:
 		return items[0]
 	}
@@ -274,10 +301,17 @@ func (p *parser) group(at int) *node {
 
 func (p *parser) items(end string) []*node {
 	var out []*node
-	for p.err == nil && !p.take(end) {
+	for !p.take(end) {
 		out = append(out, p.or())
-		if _, closing := p.word(end); !closing && !p.take(",") {
-			p.fail("%s is not expected here; %s or a comma is", p.peek().spell(), end)
+		if _, closing := p.word(end); closing || p.take(",") {
+			continue
+		}
+		out = append(out, p.fail("%s is not expected here; %s or a comma is", p.peek().spell(), end))
+		if p.peek().kind == tokenEnd {
+			break
+		}
+		if _, closing := p.word(end); !closing {
+			p.next()
 		}
 	}
 	return out

@@ -34,12 +34,11 @@ type translator struct {
 // unread.
 func (t *translator) expression(text string) doc {
 	t.text = text
-	n, err := parseExpression(text)
-	if err != nil {
-		t.out.err(t.path, policy.CodeBadExpression, "%s", err)
-		return unread()
-	}
 	before := t.out.errors
+	n, faults := parseExpression(text)
+	for _, one := range faults[:min(len(faults), maxFaults)] {
+		t.out.err(t.path, policy.CodeBadExpression, "%s", one)
+	}
 	c := t.condition(n)
 	if t.out.errors > before {
 		return unread()
@@ -56,6 +55,8 @@ func (t *translator) fail(n *node, code, format string, args ...any) doc {
 // condition translates a node that stands for a truth value.
 func (t *translator) condition(n *node) doc {
 	switch {
+	case n.bad():
+		return unread()
 	case n.kind == nodeBinary && n.op == "or":
 		return doc{"any": t.flat(n, "or")}
 	case n.kind == nodeBinary && n.op == "and":
@@ -89,6 +90,18 @@ func constant(holds bool) doc {
 	}
 	return doc{"not": doc{}}
 }
+
+// bad reports whether a fault stands in a node that is no condition made of others,
+// which are told of one by one.
+func (n *node) bad() bool {
+	if n.kind == nodeBinary && (n.op == "and" || n.op == "or") || n.kind == nodeUnary && n.op == "not" {
+		return false
+	}
+	return n.kind == nodeBad || slices.ContainsFunc(n.args, (*node).broken)
+}
+
+// broken reports whether a fault stands anywhere in a node.
+func (n *node) broken() bool { return n.kind == nodeBad || slices.ContainsFunc(n.args, (*node).broken) }
 
 // flat lists the operands of a chain of the same operator: a and b and c is one
 // list of three.
