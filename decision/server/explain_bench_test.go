@@ -119,6 +119,7 @@ func BenchmarkServedExplain(b *testing.B) {
 				f := start(b)
 				policiesOf(b, f, n)
 				call := callers(b, f, n)[door]
+				b.ReportAllocs()
 				var took [2][]time.Duration
 				var size [2]int
 				for b.Loop() {

@@ -189,34 +189,50 @@ func valueSize(v *structpb.Value) int {
 		return 1 + 8
 	case *structpb.Value_BoolValue:
 		return 1 + 1
+	case *structpb.Value_ListValue:
+		return 1 + protowire.SizeBytes(listSize(k.ListValue))
 	default:
 		return proto.Size(v)
 	}
+}
+
+func listSize(l *structpb.ListValue) (n int) {
+	for _, v := range l.GetValues() {
+		n += fieldSize(v)
+	}
+	return n
 }
 
 func (w *wireWriter) value(field protowire.Number, v *structpb.Value) {
 	if v == nil {
 		return
 	}
+	w.open(field, valueSize(v))
 	switch k := v.GetKind().(type) {
 	case *structpb.Value_StringValue:
-		w.open(field, valueSize(v))
 		w.open(3, len(k.StringValue))
 		w.buf = append(w.buf, k.StringValue...)
 		w.bad = w.bad || !utf8.ValidString(k.StringValue)
 	case *structpb.Value_NumberValue:
-		w.open(field, valueSize(v))
 		w.buf = protowire.AppendFixed64(protowire.AppendTag(w.buf, 2, protowire.Fixed64Type), math.Float64bits(k.NumberValue))
 	case *structpb.Value_BoolValue:
-		w.open(field, valueSize(v))
 		w.buf = protowire.AppendVarint(protowire.AppendTag(w.buf, 4, protowire.VarintType), protowire.EncodeBool(k.BoolValue))
+	case *structpb.Value_ListValue:
+		w.open(6, listSize(k.ListValue))
+		for _, element := range k.ListValue.GetValues() {
+			w.value(1, element)
+		}
 	default:
-		w.message(field, v)
+		w.append(v)
 	}
 }
 
 func (w *wireWriter) message(field protowire.Number, m proto.Message) {
 	w.open(field, proto.Size(m))
+	w.append(m)
+}
+
+func (w *wireWriter) append(m proto.Message) {
 	out, err := proto.MarshalOptions{}.MarshalAppend(w.buf, m)
 	w.buf, w.bad = out, w.bad || err != nil
 }

@@ -145,6 +145,13 @@ func (w *textWriter) value(name string, v *structpb.Value) {
 			return
 		}
 		w.other(v)
+	case *structpb.Value_ListValue:
+		w.buf = append(append(w.buf, name...), '[')
+		for i, element := range k.ListValue.GetValues() {
+			w.comma(i)
+			w.value("", element)
+		}
+		w.buf = append(w.buf, ']')
 	default:
 		if v != nil {
 			w.buf = append(w.buf, name...)
