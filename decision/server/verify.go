@@ -42,9 +42,25 @@ func (s *decisionService) VerifyDecision(ctx context.Context, r *usherv1.VerifyD
 	case err != nil:
 		return nil, unavailable("what the decision rests on cannot be read at the moment", err)
 	}
-	resp := &usherv1.VerifyDecisionResponse{Verdict: string(v.Verdict), Findings: v.Findings, Recorded: event.DecisionToProto(d)}
+	resp := &usherv1.VerifyDecisionResponse{
+		Verdict: string(v.Verdict), Findings: v.Findings, Recorded: event.DecisionToProto(d), Summary: summaryOf(v.Verdict),
+	}
 	if v.Replayed != nil {
 		resp.Replayed = event.DecisionToProto(v.Replayed)
 	}
 	return resp, nil
+}
+
+// summaryOf says what a verdict says and what it does not.
+func summaryOf(v replay.Verdict) string {
+	switch v {
+	case replay.Same:
+		return "from the facts in the record, the policies, settings and model of the time give this record again, in all but its id and latency. " +
+			"The facts themselves (request, look-ups, functions, live state, time) were taken from the record: one that nothing asked for is not proved."
+	case replay.Different:
+		return "from the facts in the record, the policies, settings and model of the time give another record: " +
+			"it was changed, or made by a version that decides differently."
+	default:
+		return "something that the decision rested on is not there any more, so the record is neither proved nor disproved."
+	}
 }

@@ -1164,9 +1164,11 @@ type VerifyDecisionResponse struct {
 	// SAME, DIFFERENT, or NOT_VERIFIABLE when something it needs is gone.
 	Verdict string `protobuf:"bytes,1,opt,name=verdict,proto3" json:"verdict,omitempty"`
 	// What differs or what is missing, one line each.
-	Findings      []string        `protobuf:"bytes,2,rep,name=findings,proto3" json:"findings,omitempty"`
-	Recorded      *DecisionRecord `protobuf:"bytes,3,opt,name=recorded,proto3" json:"recorded,omitempty"`
-	Replayed      *DecisionRecord `protobuf:"bytes,4,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	Findings []string        `protobuf:"bytes,2,rep,name=findings,proto3" json:"findings,omitempty"`
+	Recorded *DecisionRecord `protobuf:"bytes,3,opt,name=recorded,proto3" json:"recorded,omitempty"`
+	Replayed *DecisionRecord `protobuf:"bytes,4,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	// What the verdict says and what it does not, in a sentence or two.
+	Summary       string `protobuf:"bytes,5,opt,name=summary,proto3" json:"summary,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1227,6 +1229,13 @@ func (x *VerifyDecisionResponse) GetReplayed() *DecisionRecord {
 		return x.Replayed
 	}
 	return nil
+}
+
+func (x *VerifyDecisionResponse) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
 }
 
 // DecisionRecord is the whole record of one decision, as logged on
@@ -2233,12 +2242,13 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\tdecisions\x18\x01 \x03(\v2\x18.usher.v1.DecisionRecordR\tdecisions\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"1\n" +
 	"\x15VerifyDecisionRequest\x12\x18\n" +
-	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\"\xba\x01\n" +
+	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\"\xd4\x01\n" +
 	"\x16VerifyDecisionResponse\x12\x18\n" +
 	"\averdict\x18\x01 \x01(\tR\averdict\x12\x1a\n" +
 	"\bfindings\x18\x02 \x03(\tR\bfindings\x124\n" +
 	"\brecorded\x18\x03 \x01(\v2\x18.usher.v1.DecisionRecordR\brecorded\x124\n" +
-	"\breplayed\x18\x04 \x01(\v2\x18.usher.v1.DecisionRecordR\breplayed\"\xb6\x0e\n" +
+	"\breplayed\x18\x04 \x01(\v2\x18.usher.v1.DecisionRecordR\breplayed\x12\x18\n" +
+	"\asummary\x18\x05 \x01(\tR\asummary\"\xb6\x0e\n" +
 	"\x0eDecisionRecord\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12\x18\n" +

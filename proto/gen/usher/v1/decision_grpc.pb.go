@@ -44,8 +44,13 @@ type DecisionServiceClient interface {
 	// ListDecisions searches the decision log, newest first: every policy's state,
 	// conditions and run-time values of one conversation, for example.
 	ListDecisions(ctx context.Context, in *ListDecisionsRequest, opts ...grpc.CallOption) (*ListDecisionsResponse, error)
-	// VerifyDecision decides again from the record alone, with the policies and the
-	// model it names, and compares.
+	// VerifyDecision decides again from the record alone, with the policies of the
+	// revision and the model that it names and the settings of its time, and compares
+	// every field of the record but decision_id and latency. What the decision was
+	// given, the request, what look-ups and functions found, live state and time, is
+	// taken from the record: it is proved as far as the answer rests on it, no further.
+	// Two run at a time in a process; one that is not done within ten seconds, with its
+	// wait, answers RESOURCE_EXHAUSTED.
 	VerifyDecision(ctx context.Context, in *VerifyDecisionRequest, opts ...grpc.CallOption) (*VerifyDecisionResponse, error)
 }
 
@@ -113,8 +118,13 @@ type DecisionServiceServer interface {
 	// ListDecisions searches the decision log, newest first: every policy's state,
 	// conditions and run-time values of one conversation, for example.
 	ListDecisions(context.Context, *ListDecisionsRequest) (*ListDecisionsResponse, error)
-	// VerifyDecision decides again from the record alone, with the policies and the
-	// model it names, and compares.
+	// VerifyDecision decides again from the record alone, with the policies of the
+	// revision and the model that it names and the settings of its time, and compares
+	// every field of the record but decision_id and latency. What the decision was
+	// given, the request, what look-ups and functions found, live state and time, is
+	// taken from the record: it is proved as far as the answer rests on it, no further.
+	// Two run at a time in a process; one that is not done within ten seconds, with its
+	// wait, answers RESOURCE_EXHAUSTED.
 	VerifyDecision(context.Context, *VerifyDecisionRequest) (*VerifyDecisionResponse, error)
 	mustEmbedUnimplementedDecisionServiceServer()
 }

@@ -3218,14 +3218,15 @@ func (x *SimulatePoliciesResponse) GetDraftErrors() int64 {
 	return 0
 }
 
-// ConditionChange counts the changed decisions that turn on one condition.
+// ConditionChange counts the changed decisions that turn on one condition, or on
+// another part of a policy. A decision counts at each of its own.
 type ConditionChange struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Policy    string                 `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
 	Path      string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
 	Attribute string                 `protobuf:"bytes,3,opt,name=attribute,proto3" json:"attribute,omitempty"`
 	Changed   int64                  `protobuf:"varint,4,opt,name=changed,proto3" json:"changed,omitempty"`
-	// ADDED, REMOVED or CHANGED, against the live list.
+	// ADDED, REMOVED, CHANGED or MOVED, against the list that decided.
 	Kind          string `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3471,7 +3472,8 @@ func (x *ChangedDecision) GetToAction() string {
 type PolicyEstimate struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Logged float64                `protobuf:"fixed64,1,opt,name=logged,proto3" json:"logged,omitempty"`
-	// Meaningless unless trusted.
+	// Unless trusted, simulated is absent (0) and lower and upper are the ends of the
+	// objective: nothing is known.
 	Simulated float64 `protobuf:"fixed64,2,opt,name=simulated,proto3" json:"simulated,omitempty"`
 	Lower     float64 `protobuf:"fixed64,3,opt,name=lower,proto3" json:"lower,omitempty"`
 	Upper     float64 `protobuf:"fixed64,4,opt,name=upper,proto3" json:"upper,omitempty"`
@@ -3684,7 +3686,8 @@ type ReportPoliciesResponse struct {
 	// How often conditions on an attribute were UNKNOWN.
 	Unknown   []*UnknownAttribute `protobuf:"bytes,3,rep,name=unknown,proto3" json:"unknown,omitempty"`
 	Decisions int64               `protobuf:"varint,4,opt,name=decisions,proto3" json:"decisions,omitempty"`
-	// Decisions that no policy matched.
+	// Decisions that no policy decided, the policy "default" included. A policy that
+	// only took candidates away may have matched.
 	Unmatched int64 `protobuf:"varint,5,opt,name=unmatched,proto3" json:"unmatched,omitempty"`
 	// Mean reward of the decisions whose answer was the caller's own baseline.
 	Baseline      *Mean                  `protobuf:"bytes,6,opt,name=baseline,proto3" json:"baseline,omitempty"`
@@ -3784,14 +3787,17 @@ func (x *ReportPoliciesResponse) GetEndTime() *timestamppb.Timestamp {
 type PolicyUsage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the policy, "default" for the account's default.
-	Policy  string         `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
-	Matches int64          `protobuf:"varint,2,opt,name=matches,proto3" json:"matches,omitempty"`
+	Policy  string `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	Matches int64  `protobuf:"varint,2,opt,name=matches,proto3" json:"matches,omitempty"`
+	// Matches among all decisions of the time, 0 to 1. A decision counts at every policy
+	// that matched, so shares can add up to more than 1.
 	Share   float64        `protobuf:"fixed64,3,opt,name=share,proto3" json:"share,omitempty"`
 	Periods []*PeriodCount `protobuf:"bytes,4,rep,name=periods,proto3" json:"periods,omitempty"`
 	// By kind of outcome.
 	Outcomes map[string]*Mean `protobuf:"bytes,5,rep,name=outcomes,proto3" json:"outcomes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Reward   *Mean            `protobuf:"bytes,6,opt,name=reward,proto3" json:"reward,omitempty"`
-	// Reward less that of all other decisions of the time, with the same interval.
+	// Mean reward less the mean of all other decisions of the time that have one, with
+	// its 95 % interval; absent when either side has fewer than two.
 	Lift          *Mean `protobuf:"bytes,7,opt,name=lift,proto3" json:"lift,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
