@@ -193,6 +193,9 @@ func verification(v *usherv1.VerifyDecisionResponse) string {
 	for _, finding := range v.GetFindings() {
 		p.line("  %s", finding)
 	}
+	if v.GetSummary() != "" {
+		p.line("%s", v.GetSummary())
+	}
 	return p.text.String()
 }
 
