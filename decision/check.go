@@ -51,6 +51,9 @@ func (c *checker) id(prefix, field, value string) {
 	if !utf8.ValidString(value) {
 		c.Add(prefix+field, "is not UTF-8")
 	}
+	if fault.HasControl(value) {
+		c.Add(prefix+field, "holds a control character")
+	}
 }
 
 func (c *checker) action(path string, a *event.Action) {

@@ -129,7 +129,7 @@ func anyEffect(t *rapid.T, key *rapid.Generator[string], keys *rapid.Generator[[
 func anyRequest(t *rapid.T) *decision.Request {
 	r := &decision.Request{
 		Account: "acme", Intent: rapid.SampledFrom([]string{"refund", "sales", ""}).Draw(t, "asked"),
-		RequestID: rapid.StringN(1, 8, -1).Draw(t, "request"), ConversationID: rapid.StringN(0, 3, -1).Draw(t, "conversation"),
+		RequestID: rapid.StringMatching(`[a-z é☎]{1,8}`).Draw(t, "request"), ConversationID: rapid.StringMatching(`[a-z é☎]{0,3}`).Draw(t, "conversation"),
 		MaxActions: rapid.IntRange(0, 7).Draw(t, "max"), Attributes: map[string]any{"tier": "gold", "wait": 3.0, "vip": true},
 		Waited: time.Duration(rapid.IntRange(0, 200).Draw(t, "waited")) * time.Second,
 	}

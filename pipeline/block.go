@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -9,6 +10,8 @@ import (
 
 // batch is a block under construction.
 type batch struct {
+	clock  func() time.Time
+	skew   time.Duration // how far ahead of its arrival an event may be
 	block  Block
 	bytes  int
 	oldest time.Time       // broker time of the first message
@@ -32,9 +35,13 @@ func (b *batch) add(m *event.Message) {
 func (b *batch) take(m *event.Message) error {
 	switch m.Topic {
 	case event.TopicDecisions:
-		return keep(&b.block.Decisions, m, event.DecodeDecision, (*event.Decision).Validate)
+		return keep(&b.block.Decisions, m, event.DecodeDecision, func(d *event.Decision) error {
+			return cmp.Or(d.Validate(), b.ahead(d.Time, m))
+		})
 	case event.TopicOutcomes:
-		return keep(&b.block.Outcomes, m, event.DecodeOutcome, (*event.Outcome).Validate)
+		return keep(&b.block.Outcomes, m, event.DecodeOutcome, func(o *event.Outcome) error {
+			return cmp.Or(o.Validate(), b.ahead(o.Time, m))
+		})
 	case event.TopicSkills:
 		return keep(&b.block.Skills, m, event.DecodeSkill, (*event.SkillState).Validate)
 	case event.TopicConfig:
@@ -42,6 +49,16 @@ func (b *batch) take(m *event.Message) error {
 	default:
 		return &event.DecodeError{Reason: event.ReasonUnknown, Detail: fmt.Sprintf("topic %q holds no event of ours", m.Topic)}
 	}
+}
+
+// ahead holds an event's time against its arrival. Brokers take the time of a
+// message from its producer, whose clock may be the one that is wrong.
+func (b *batch) ahead(at time.Time, m *event.Message) error {
+	received := m.Time
+	if now := b.clock(); now.Before(received) {
+		received = now
+	}
+	return event.Ahead("time", at, received, b.skew)
 }
 
 func keep[T any](rows *[]Stored[T], m *event.Message, decode func(*event.Message) (*T, error), validate func(*T) error) error {

@@ -12,6 +12,10 @@ type Config struct {
 	MaxBytes int           // payload bytes that fill a block
 	MaxAge   time.Duration // how long the first row of a block waits for company
 
+	// MaxSkew is how far ahead of the broker's time of its message an event may be;
+	// one further ahead becomes a dead letter.
+	MaxSkew time.Duration
+
 	WriteTimeout time.Duration // one attempt to store a block
 	DrainTimeout time.Duration // to finish a write when the partition must be let go
 	MinBackoff   time.Duration // first wait after a fault of the sink; doubles
@@ -22,7 +26,7 @@ type Config struct {
 // arrival when there is little to do, and in blocks of 20,000 when there is much.
 func DefaultConfig() Config {
 	return Config{
-		MaxRows: 20_000, MaxBytes: 32 << 20, MaxAge: 200 * time.Millisecond,
+		MaxRows: 20_000, MaxBytes: 32 << 20, MaxAge: 200 * time.Millisecond, MaxSkew: 10 * time.Minute,
 		WriteTimeout: time.Minute, DrainTimeout: 10 * time.Second,
 		MinBackoff: 50 * time.Millisecond, MaxBackoff: 5 * time.Second,
 	}
@@ -38,7 +42,7 @@ func (c Config) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"block age", c.MaxAge}, {"write timeout", c.WriteTimeout}, {"drain timeout", c.DrainTimeout}, {"first backoff", c.MinBackoff},
+		{"block age", c.MaxAge}, {"clock skew", c.MaxSkew}, {"write timeout", c.WriteTimeout}, {"drain timeout", c.DrainTimeout}, {"first backoff", c.MinBackoff},
 	} {
 		if d.value <= 0 {
 			errs = append(errs, fmt.Errorf("pipeline %s: must be positive", d.name))

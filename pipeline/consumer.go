@@ -19,6 +19,7 @@ type Deps struct {
 	DeadLetters Publisher
 	Log         *slog.Logger
 	Metrics     *Metrics
+	Now         func() time.Time // nil: the machine's clock
 }
 
 // Consumer moves events from a source to a sink.
@@ -37,6 +38,9 @@ func New(cfg Config, deps Deps) (*Consumer, error) {
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
 	}
 	if deps.Metrics == nil {
 		deps.Metrics = NewMetrics(nil)
@@ -98,7 +102,7 @@ func (c *Consumer) consume(ctx context.Context, claim Claim) error {
 // gather fills a block until it is full, old enough, or ctx ends. It waits for
 // the first row as long as it takes.
 func (c *Consumer) gather(ctx context.Context, cursor Cursor) (b *batch, ended bool) {
-	b = &batch{}
+	b = &batch{clock: c.deps.Now, skew: c.cfg.MaxSkew}
 	m, err := cursor.Fetch(ctx)
 	if err != nil {
 		return b, true

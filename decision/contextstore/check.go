@@ -59,8 +59,8 @@ func checkSession(c *fault.Check, path, id string) {
 		c.Add(path, "is missing")
 	case len(id) > maxName:
 		c.Add(path, "is longer than %d bytes", maxName)
-	case !utf8.ValidString(id) || strings.ContainsRune(id, 0):
-		c.Add(path, "must be UTF-8 without the character 0")
+	case !utf8.ValidString(id) || fault.HasControl(id):
+		c.Add(path, "must be UTF-8 without control characters")
 	}
 }
 
@@ -91,8 +91,8 @@ func checkEtag(c *fault.Check, path, etag string) {
 
 func checkProperties(c *fault.Check, path string, names []string) {
 	for _, name := range names {
-		if name == "" || len(name) > maxName || !utf8.ValidString(name) {
-			c.Add(path, "a property's name must be 1 to %d bytes of UTF-8", maxName)
+		if name == "" || len(name) > maxName || !utf8.ValidString(name) || fault.HasControl(name) {
+			c.Add(path, "a property's name must be 1 to %d bytes of UTF-8 without control characters", maxName)
 		}
 	}
 }

@@ -114,7 +114,8 @@ func start(t testing.TB) *fixture {
 	})
 	must(t, err)
 	answers := server.New(server.Deps{
-		Engine: decider, Policies: f.policies, Control: f.control, Tokens: f.tokens, Recorder: f.spool,
+		MaxSkew: 10 * time.Minute,
+		Engine:  decider, Policies: f.policies, Control: f.control, Tokens: f.tokens, Recorder: f.spool,
 		Contexts: f.context, Log: log, Now: time.Now, NewID: newID,
 	})
 	f.facade = liveperson.New(liveperson.Deps{

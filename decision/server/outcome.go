@@ -97,16 +97,18 @@ func (s *outcomeService) outcome(c *fault.Check, path, account string, o *usherv
 	if t := o.GetEventTime(); t != nil {
 		out.Time = timeOf(c, path+"event_time", t, now)
 	}
-	e, ok := errors.AsType[*fault.Error](out.Validate())
-	if !ok {
-		return out
-	}
-	for _, v := range e.Violations {
-		field := v.Field
-		if field == "time" {
-			field = "event_time"
+	for _, err := range []error{out.Validate(), event.Ahead("time", out.Time, now, s.deps.MaxSkew)} {
+		e, ok := errors.AsType[*fault.Error](err)
+		if !ok {
+			continue
 		}
-		c.Add(path+strings.TrimPrefix(field, "."), "%s", v.Description)
+		for _, v := range e.Violations {
+			field := v.Field
+			if field == "time" {
+				field = "event_time"
+			}
+			c.AddOnce(path+strings.TrimPrefix(field, "."), "%s", v.Description)
+		}
 	}
 	return out
 }

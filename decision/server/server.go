@@ -84,6 +84,8 @@ type Deps struct {
 	Log       *slog.Logger
 	Now       func() time.Time
 	NewID     func() string
+	// MaxSkew is how far in the future a reported outcome may be.
+	MaxSkew time.Duration
 }
 
 // Server implements the services of the contract. It is safe for concurrent use.

@@ -162,7 +162,8 @@ func start(t testing.TB) *fixture {
 	functions, declared := openCatalog(t, store)
 	verifier, simulator := f.again(t, store, policies)
 	f.server = server.New(server.Deps{
-		Latest: f.spool, Search: f.warehouse, Usage: f.warehouse, Verifier: verifier, Simulator: simulator,
+		MaxSkew: 10 * time.Minute,
+		Latest:  f.spool, Search: f.warehouse, Usage: f.warehouse, Verifier: verifier, Simulator: simulator,
 		Contexts: f.contexts, Catalog: declared, Functions: functions,
 		Engine: engine, Policies: policies, Control: f.control, Tokens: f.tokens, Recorder: f.spool, Skills: skills,
 		Records: f.warehouse, Models: f.warehouse, Log: log, Now: time.Now, NewID: newID,
@@ -417,11 +418,14 @@ func TestOutcomes(t *testing.T) {
 		`{}`:              "outcomes kind decision_id",
 		`{"outcomes":[]}`: "outcomes kind decision_id",
 		`{"kind":"a"}`:    "decision_id",
-		`{"outcomes":[{"kind":"a","decision_id":"d"},{"decision_id":"d"},{"kind":"b"}]}`: "outcomes[1].kind outcomes[2].decision_id",
-		`{"kind":"x","outcomes":[{"kind":"a","decision_id":"d"}]}`:                       "outcomes",
-		`{"kind":"a","decision_id":"d","value":"NaN"}`:                                   "value",
-		`{"kind":"a","decision_id":"d","event_time":"9999-12-31T23:59:59Z"}`:             "event_time",
-		`{"kind":"a","decision_id":"d","outcome":{}}`:                                    "outcome",
+		`{"outcomes":[{"kind":"a","decision_id":"d"},{"decision_id":"d"},{"kind":"b"}]}`:                                                         "outcomes[1].kind outcomes[2].decision_id",
+		`{"kind":"x","outcomes":[{"kind":"a","decision_id":"d"}]}`:                                                                               "outcomes",
+		`{"kind":"a","decision_id":"d","value":"NaN"}`:                                                                                           "value",
+		`{"kind":"a","decision_id":"d","event_time":"9999-12-31T23:59:59Z"}`:                                                                     "event_time",
+		`{"kind":"a","decision_id":"d","event_time":"1999-12-31T23:59:59Z"}`:                                                                     "event_time",
+		`{"outcomes":[{"kind":"a","decision_id":"d","event_time":"` + time.Now().Add(time.Hour).Format(time.RFC3339) + `","value":"Infinity"}]}`: "outcomes[0].value outcomes[0].event_time",
+		`{"kind":"a","decision_id":"d","conversation_id":"a\u0000b","id":"x\ny"}`:                                                                "id conversation_id",
+		`{"kind":"a","decision_id":"d","outcome":{}}`:                                                                                            "outcome",
 	} {
 		a := f.rest(t, "POST", "/v1/accounts/default/outcomes", body, 400)
 		if got := violated(a); got != want {

@@ -104,3 +104,15 @@ func (c *Check) Err(message string) error {
 	}
 	return &Error{Kind: Invalid, Reason: "INVALID_ARGUMENT", Message: message, Violations: c.violations}
 }
+
+// HasControl looks for control characters, line ends and NUL among them. No id has
+// any: they break logs, paths and terminals.
+func HasControl(text string) bool {
+	for i := range len(text) {
+		b := text[i]
+		if b < ' ' || b == 0x7f || b == 0xc2 && i+1 < len(text) && text[i+1] < 0xa0 {
+			return true
+		}
+	}
+	return false
+}

@@ -49,3 +49,13 @@ func TestKindOf(t *testing.T) {
 		t.Error("the cause is not in the chain")
 	}
 }
+
+func TestHasControl(t *testing.T) {
+	for text, want := range map[string]bool{
+		"": false, "conv-1 é ☎ 😀": false, "\u00a0": false, "a\x00b": true, "line\n": true, "\t": true, "\x7f": true, "\u0085": true,
+	} {
+		if fault.HasControl(text) != want {
+			t.Errorf("%q: want %v", text, want)
+		}
+	}
+}

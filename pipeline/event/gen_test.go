@@ -2,7 +2,9 @@ package event
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"pgregory.net/rapid"
 )
@@ -12,6 +14,18 @@ import (
 
 func genText() *rapid.Generator[string] {
 	return rapid.OneOf(rapid.StringN(0, 12, 40), rapid.SampledFrom([]string{"", "billing", "a\"b\\c", "été ☎ 😀", "\u2028<&>"}))
+}
+
+// genReference is an id of somebody else's, or none.
+func genReference() *rapid.Generator[string] {
+	return rapid.Map(genText(), func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return -1
+			}
+			return r
+		}, s)
+	})
 }
 
 func genID() *rapid.Generator[string] { return rapid.StringMatching(`[a-z0-9:-]{1,20}`) }
@@ -134,8 +148,8 @@ func genDecision() *rapid.Generator[*Decision] {
 	return rapid.Custom(func(t *rapid.T) *Decision {
 		d := &Decision{
 			ID: genID().Draw(t, "id"), Account: genID().Draw(t, "account"), Time: genTime().Draw(t, "time"),
-			RequestID: genText().Draw(t, "request"), ConversationID: genText().Draw(t, "conversation"),
-			ConsumerID: genText().Draw(t, "consumer"), VisitorID: genText().Draw(t, "visitor"), SessionID: genText().Draw(t, "session"),
+			RequestID: genReference().Draw(t, "request"), ConversationID: genReference().Draw(t, "conversation"),
+			ConsumerID: genReference().Draw(t, "consumer"), VisitorID: genReference().Draw(t, "visitor"), SessionID: genReference().Draw(t, "session"),
 			Channel: genText().Draw(t, "channel"), Intent: genText().Draw(t, "intent"), Attributes: genDict().Draw(t, "attributes"),
 			Policies: some(t, genPolicy(), "policies"), Candidates: some(t, genCandidate(), "candidates"),
 			Actions: some(t, genAction(), "actions"), Baseline: genText().Draw(t, "baseline"),
@@ -174,7 +188,7 @@ func genOutcome() *rapid.Generator[*Outcome] {
 	return rapid.Custom(func(t *rapid.T) *Outcome {
 		return &Outcome{
 			ID: genID().Draw(t, "id"), Source: genID().Draw(t, "source"), Account: genID().Draw(t, "account"),
-			DecisionID: genText().Draw(t, "decision"), ConversationID: genID().Draw(t, "conversation"),
+			DecisionID: genReference().Draw(t, "decision"), ConversationID: genID().Draw(t, "conversation"),
 			Kind: genID().Draw(t, "kind"), Value: genNumber().Draw(t, "value"), Label: genText().Draw(t, "label"),
 			Time: genTime().Draw(t, "time"),
 		}

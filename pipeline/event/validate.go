@@ -26,11 +26,6 @@ func (d *Decision) Validate() error {
 	c.id("account", d.Account)
 	c.time("time", d.Time)
 	for _, f := range [...]struct{ name, value string }{
-		{"request_id", d.RequestID},
-		{"conversation_id", d.ConversationID},
-		{"consumer_id", d.ConsumerID},
-		{"visitor_id", d.VisitorID},
-		{"session_id", d.SessionID},
 		{"channel", d.Channel},
 		{"intent", d.Intent},
 		{"policy", d.Policy},
@@ -46,6 +41,11 @@ func (d *Decision) Validate() error {
 	} {
 		c.optionalID(f.name, f.value)
 	}
+	c.reference("request_id", d.RequestID)
+	c.reference("conversation_id", d.ConversationID)
+	c.reference("consumer_id", d.ConsumerID)
+	c.reference("visitor_id", d.VisitorID)
+	c.reference("session_id", d.SessionID)
 	c.probability("propensity", d.Propensity)
 	c.decidedBy(d.DecidedBy)
 	c.mode(d.Mode)
@@ -78,8 +78,8 @@ func (o *Outcome) Validate() error {
 	c.id("source", o.Source)
 	c.id("account", o.Account)
 	c.id("kind", o.Kind)
-	c.optionalID("decision_id", o.DecisionID)
-	c.optionalID("conversation_id", o.ConversationID)
+	c.reference("decision_id", o.DecisionID)
+	c.reference("conversation_id", o.ConversationID)
 	if o.DecisionID == "" && o.ConversationID == "" {
 		c.Add("decision_id", "decision_id or conversation_id is required")
 	}
@@ -109,6 +109,17 @@ func (s *SkillState) Validate() error {
 	return c.Err("skill report is invalid")
 }
 
+// Ahead tells that an event of time at, received at a time, is from further in the
+// future than clocks differ: a fault at the field, nil for none. Stored, it would
+// be the newest of all for as long.
+func Ahead(field string, at, received time.Time, skew time.Duration) error {
+	var c check
+	if !received.IsZero() && at.After(received.Add(skew)) {
+		c.Add(field, "is %v in the future, at most %v are allowed", at.Sub(received).Round(time.Second), skew)
+	}
+	return c.Err("event is invalid")
+}
+
 // check adds the rules of events to a fault.Check.
 type check struct{ fault.Check }
 
@@ -117,7 +128,15 @@ func (c *check) id(field, v string) {
 		c.Add(field, "is required")
 		return
 	}
+	c.reference(field, v)
+}
+
+// reference is an id that others gave, empty for none.
+func (c *check) reference(field, v string) {
 	c.optionalID(field, v)
+	if fault.HasControl(v) {
+		c.Add(field, "holds a control character")
+	}
 }
 
 func (c *check) optionalID(field, v string) {

@@ -23,6 +23,7 @@ func (n *node) pipelinePhase() run.Phase {
 	events := late("pipeline", func(context.Context) (worker, error) {
 		c := pipeline.DefaultConfig()
 		c.MaxRows, c.MaxAge = n.cfg.Pipeline.BatchRows, n.cfg.Pipeline.BatchAge
+		c.MaxSkew = n.cfg.Pipeline.MaxSkew
 		consumer, err := pipeline.New(c, pipeline.Deps{
 			Source: n.source(), Sink: clickhouse.NewWriter(n.engines.store, n.opts.Now, n.reg),
 			DeadLetters: n.engines.publisher, Log: n.log, Metrics: pipeline.NewMetrics(n.reg),

@@ -109,7 +109,7 @@ func (n *node) doorServer() (*rpc.Server, error) {
 		Recorder: n.serving.spool, Records: n.engines.warehouse, Models: n.engines.warehouse, Contexts: n.serving.contexts,
 		Skills: n.serving.skills, Catalog: n.state.catalog, Functions: n.state.functions,
 		Latest: n.serving.spool, Search: n.engines.warehouse, Usage: n.engines.warehouse, Verifier: verifier, Simulator: simulator,
-		Log: n.log, Now: n.opts.Now, NewID: newID,
+		Log: n.log, Now: n.opts.Now, NewID: newID, MaxSkew: n.cfg.Pipeline.MaxSkew,
 	})
 	cfg := rpc.DefaultConfig()
 	// On this machine alone the page at / needs no token to show how things are.

@@ -90,6 +90,7 @@ type Context struct {
 type Pipeline struct {
 	BatchRows int      `koanf:"batch_rows" doc:"rows of one insert at the most"`
 	BatchAge  Duration `koanf:"batch_age" doc:"longest a row waits for its insert"`
+	MaxSkew   Duration `koanf:"max_skew" doc:"how far in the future an outcome may be: over REST it is refused, from Kafka it becomes a dead letter"`
 	Group     string   `koanf:"group" doc:"consumer group of the ingest role"`
 }
 
@@ -127,7 +128,7 @@ func Default() Config {
 		Kafka:      Kafka{Addr: "127.0.0.1:9092", Partitions: 4},
 		ClickHouse: ClickHouse{Addr: "127.0.0.1:9000", HTTPAddr: "127.0.0.1:8123", EventDays: 400, SkillDays: 30, RollupDays: 1830, MaxBackoff: 5 * time.Second, MemoryRatio: 0.4},
 		Context:    Context{MaxCharacters: 800_000, SweepEvery: time.Minute},
-		Pipeline:   Pipeline{BatchRows: 20_000, BatchAge: 200 * time.Millisecond, Group: "usher-ingest"},
+		Pipeline:   Pipeline{BatchRows: 20_000, BatchAge: 200 * time.Millisecond, MaxSkew: 10 * time.Minute, Group: "usher-ingest"},
 		Training: Training{
 			Check: time.Second, MinRows: 100, GrowthShare: 0.1, MaxAge: 30 * time.Second,
 			Window: 90 * 24 * time.Hour, MaxRows: 200_000, Parallel: 1,
@@ -169,6 +170,7 @@ func (c *Config) Validate() error {
 		{"clickhouse.max_backoff", c.ClickHouse.MaxBackoff},
 		{"context.sweep_every", c.Context.SweepEvery},
 		{"pipeline.batch_age", c.Pipeline.BatchAge},
+		{"pipeline.max_skew", c.Pipeline.MaxSkew},
 		{"decision.budget", c.Decision.Budget},
 		{"decision.skill_max_age", c.Decision.SkillMaxAge},
 		{"training.check", c.Training.Check},
