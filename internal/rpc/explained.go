@@ -69,7 +69,9 @@ func (w wire) Marshal(v any) (mem.BufferSlice, error) {
 		sizes[i] = policySize(p)
 		size += protowire.SizeTag(fieldPolicies) + protowire.SizeBytes(sizes[i])
 	}
-	out := wireWriter{buf: make([]byte, 0, len(head)+2*protowire.SizeTag(fieldExplanation)+protowire.SizeBytes(size))}
+	pool := mem.DefaultBufferPool()
+	memory := pool.Get(len(head) + protowire.SizeTag(fieldExplanation) + protowire.SizeBytes(size))
+	out := wireWriter{buf: (*memory)[:0]}
 	out.buf = append(out.buf, head...)
 	out.open(fieldExplanation, size)
 	out.buf = append(out.buf, inner...)
@@ -78,9 +80,11 @@ func (w wire) Marshal(v any) (mem.BufferSlice, error) {
 		out.policy(p)
 	}
 	if out.bad {
+		pool.Put(memory)
 		return w.CodecV2.Marshal(v) // it says which text is not UTF-8
 	}
-	return mem.BufferSlice{mem.SliceBuffer(out.buf)}, nil
+	*memory = out.buf
+	return mem.BufferSlice{mem.NewBuffer(memory, pool)}, nil
 }
 
 // Fields as decision.proto numbers them.

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"encoding/json"
+	"math"
 	"reflect"
 	"testing"
 	"time"
@@ -18,8 +19,10 @@ import (
 func genTrace() *rapid.Generator[*usherv1.PolicyTrace] {
 	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "when.all[0]", `"policies":[]`, "a\"b\\c<&>", "été\u2028", "\x00\n"}))
 	value := rapid.SampledFrom([]any{
-		nil, "web", "", "\"ü\"", 0.0, -0.0, 30.0, -1e15, 1e15, 123456789012345678.0, 0.1, 1e300, 5e-324, true, false,
-		[]any{}, []any{8.0, "x", nil, true, []any{"ü", []any{}}, map[string]any{"a": 1.0}}, map[string]any{"policies": []any{}},
+		nil, "web", "", "\"ü\"", 0.0, math.Copysign(0, -1), 30.0, -1e15, 1e15, 123456789012345678.0, 0.1, 1e300, 5e-324, true, false,
+		[]any{},
+		[]any{8.0, "x", nil, true, []any{"ü", []any{}}, map[string]any{"a": 1.0}},
+		map[string]any{"policies": []any{}},
 	})
 	duration := rapid.Int64Range(-1e12, 1e12)
 	return rapid.Custom(func(t *rapid.T) *usherv1.PolicyTrace {
