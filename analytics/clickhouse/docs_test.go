@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -54,5 +55,39 @@ func TestDocumentedQueries(t *testing.T) {
 	}
 	if n != 6 {
 		t.Errorf("%d queries were run, want 6", n)
+	}
+}
+
+// TestDocumentedColumns: the columns that the page names are there, and of the two
+// views it names all.
+func TestDocumentedColumns(t *testing.T) {
+	db := open(t)
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "explain.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile("(?m)^\\| `(decisions|policy_log|condition_log)` \\| (.*) \\|$")
+	word := regexp.MustCompile("`([a-z_]+)`")
+	seen := 0
+	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
+		seen++
+		var named []string
+		for _, w := range word.FindAllStringSubmatch(m[2], -1) {
+			named = append(named, w[1])
+		}
+		got := scalar[[]string](t, db, "SELECT groupArray(name) FROM system.columns WHERE database = currentDatabase() AND table = '"+m[1]+"'")
+		for _, name := range named {
+			if !slices.Contains(got, name) {
+				t.Errorf("%s has no column %s", m[1], name)
+			}
+		}
+		for _, name := range got {
+			if m[1] != "decisions" && !slices.Contains(named, name) {
+				t.Errorf("column %s of %s is not explained", name, m[1])
+			}
+		}
+	}
+	if seen != 3 {
+		t.Errorf("%d tables are explained, want 3", seen)
 	}
 }

@@ -186,7 +186,7 @@ func TestDecisionsAreVerified(t *testing.T) {
 func TestPoliciesAreSimulated(t *testing.T) {
 	f := start(t)
 	for i := range 4 {
-		answer := f.rest(t, "POST", "/v1/accounts/default/nextActions", fmt.Sprintf(`{"conversation_id":"c%d","attributes":{"n":%d},"candidates":[{"target":"billing"}]}`, i, i), 200)
+		answer := f.rest(t, "POST", "/v1/accounts/default/nextActions", fmt.Sprintf(`{"conversation_id":"c%d","attributes":{"n":%d,"mail":"anna@example.org"},"candidates":[{"target":"billing"}]}`, i, i), 200)
 		id := answer["decision_id"].(string)
 		f.warehouse.decisions["default/"+id], _ = f.spool.Recent("default", id)
 	}
@@ -198,6 +198,11 @@ func TestPoliciesAreSimulated(t *testing.T) {
 	}
 	if e := answer["estimate"].(map[string]any); e["trusted"] == true || e["warnings"] == nil || e["objective"] != "default" {
 		t.Errorf("four decisions are believed: %v", e)
+	} else if _, shown := e["simulated"]; shown {
+		t.Errorf("an estimate that is not trusted has a number: %v", e)
+	}
+	if text := fmt.Sprint(answer); strings.Contains(text, "anna@") {
+		t.Errorf("examples show what people said: %s", text)
 	}
 	f.rest(t, "POST", "/v1/accounts/default/policyDrafts", `{"name":"mine"}`, 200)
 	if answer := f.rest(t, "POST", path, `{"draft":"mine","since":"3600s"}`, 200); fmt.Sprint(answer["decisions"], " ", answer["changed"]) != "4 0" {
@@ -220,6 +225,7 @@ func TestPoliciesAreSimulated(t *testing.T) {
 	f.rest(t, "POST", path, `{"draft":"mine"}`, 503)
 }
 
+// The numbers are those of the example in docs/explain.md.
 func TestPoliciesAreReported(t *testing.T) {
 	f := start(t)
 	for _, name := range []string{"vip", "idle", "off"} {
@@ -240,7 +246,7 @@ func TestPoliciesAreReported(t *testing.T) {
 	answer := f.rest(t, "GET", "/v1/accounts/default/policies:report", "", 200)
 	policies := answer["policies"].([]any)
 	first, vip := policies[0].(map[string]any), policies[1].(map[string]any)
-	if first["policy"] != "default" || first["share"] != .75 || vip["matches"] != "100" || fmt.Sprint(answer["never_matched"]) != "[idle]" {
+	if first["policy"] != "default" || first["share"] != .75 || vip["share"] != .25 || vip["matches"] != "100" || fmt.Sprint(answer["never_matched"]) != "[idle]" {
 		t.Errorf("%v", answer)
 	}
 	if periods := vip["periods"].([]any); periods[0].(map[string]any)["matches"] != "40" {

@@ -140,10 +140,13 @@ func simulationTo(r *replay.Result) *usherv1.SimulatePoliciesResponse {
 	out := &usherv1.SimulatePoliciesResponse{
 		Decisions: r.Decisions, Changed: r.Changed, Skipped: r.Skipped,
 		Estimate: &usherv1.PolicyEstimate{
-			Logged: r.Estimate.Logged, Simulated: r.Estimate.Simulated, Lower: r.Estimate.Lower, Upper: r.Estimate.Upper,
+			Logged: r.Estimate.Logged, Lower: r.Estimate.Lower, Upper: r.Estimate.Upper,
 			Rewards: r.Estimate.Rewards, EffectiveSampleSize: r.Estimate.EffectiveSampleSize, LargestWeight: r.Estimate.LargestWeight,
 			Method: r.Estimate.Method, Trusted: r.Estimate.Trusted, Warnings: r.Estimate.Warnings, Objective: r.Estimate.Objective,
 		},
+	}
+	if r.Estimate.Trusted {
+		out.Estimate.Simulated = &r.Estimate.Simulated
 	}
 	for _, c := range r.Conditions {
 		out.Conditions = append(out.Conditions, &usherv1.ConditionChange{Policy: c.Policy, Path: c.Path, Attribute: c.Attribute, Kind: c.Kind, Changed: c.Changed})

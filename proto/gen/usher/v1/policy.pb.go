@@ -3472,11 +3472,11 @@ func (x *ChangedDecision) GetToAction() string {
 type PolicyEstimate struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Logged float64                `protobuf:"fixed64,1,opt,name=logged,proto3" json:"logged,omitempty"`
-	// Unless trusted, simulated is absent (0) and lower and upper are the ends of the
-	// objective: nothing is known.
-	Simulated float64 `protobuf:"fixed64,2,opt,name=simulated,proto3" json:"simulated,omitempty"`
-	Lower     float64 `protobuf:"fixed64,3,opt,name=lower,proto3" json:"lower,omitempty"`
-	Upper     float64 `protobuf:"fixed64,4,opt,name=upper,proto3" json:"upper,omitempty"`
+	// Absent unless trusted; then lower and upper are the ends of the objective, too:
+	// nothing is known.
+	Simulated *float64 `protobuf:"fixed64,2,opt,name=simulated,proto3,oneof" json:"simulated,omitempty"`
+	Lower     float64  `protobuf:"fixed64,3,opt,name=lower,proto3" json:"lower,omitempty"`
+	Upper     float64  `protobuf:"fixed64,4,opt,name=upper,proto3" json:"upper,omitempty"`
 	// Decisions with a reward.
 	Rewards             int64   `protobuf:"varint,5,opt,name=rewards,proto3" json:"rewards,omitempty"`
 	EffectiveSampleSize float64 `protobuf:"fixed64,6,opt,name=effective_sample_size,json=effectiveSampleSize,proto3" json:"effective_sample_size,omitempty"`
@@ -3529,8 +3529,8 @@ func (x *PolicyEstimate) GetLogged() float64 {
 }
 
 func (x *PolicyEstimate) GetSimulated() float64 {
-	if x != nil {
-		return x.Simulated
+	if x != nil && x.Simulated != nil {
+		return *x.Simulated
 	}
 	return 0
 }
@@ -4331,10 +4331,10 @@ const file_usher_v1_policy_proto_rawDesc = "" +
 	"\vfrom_action\x18\x05 \x01(\tR\n" +
 	"fromAction\x12\x1b\n" +
 	"\tto_policy\x18\x06 \x01(\tR\btoPolicy\x12\x1b\n" +
-	"\tto_action\x18\a \x01(\tR\btoAction\"\xd3\x02\n" +
+	"\tto_action\x18\a \x01(\tR\btoAction\"\xe6\x02\n" +
 	"\x0ePolicyEstimate\x12\x16\n" +
-	"\x06logged\x18\x01 \x01(\x01R\x06logged\x12\x1c\n" +
-	"\tsimulated\x18\x02 \x01(\x01R\tsimulated\x12\x14\n" +
+	"\x06logged\x18\x01 \x01(\x01R\x06logged\x12!\n" +
+	"\tsimulated\x18\x02 \x01(\x01H\x00R\tsimulated\x88\x01\x01\x12\x14\n" +
 	"\x05lower\x18\x03 \x01(\x01R\x05lower\x12\x14\n" +
 	"\x05upper\x18\x04 \x01(\x01R\x05upper\x12\x18\n" +
 	"\arewards\x18\x05 \x01(\x03R\arewards\x122\n" +
@@ -4344,7 +4344,9 @@ const file_usher_v1_policy_proto_rawDesc = "" +
 	"\atrusted\x18\t \x01(\bR\atrusted\x12\x1a\n" +
 	"\bwarnings\x18\n" +
 	" \x03(\tR\bwarnings\x12\x1c\n" +
-	"\tobjective\x18\v \x01(\tR\tobjective\"\xdd\x01\n" +
+	"\tobjective\x18\v \x01(\tR\tobjectiveB\f\n" +
+	"\n" +
+	"_simulated\"\xdd\x01\n" +
 	"\x15ReportPoliciesRequest\x12\x1c\n" +
 	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x129\n" +
 	"\n" +
@@ -4622,6 +4624,7 @@ func file_usher_v1_policy_proto_init() {
 		return
 	}
 	file_usher_v1_policy_proto_msgTypes[0].OneofWrappers = []any{}
+	file_usher_v1_policy_proto_msgTypes[53].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
