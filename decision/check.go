@@ -30,6 +30,9 @@ func (r *Request) Validate() error {
 	if r.Policies != nil && !r.DryRun {
 		c.Add("draft", "can be asked in a dry run only")
 	}
+	if r.Supplied != nil && !r.DryRun {
+		c.Add("dry_run_options", "can be given in a dry run only: set dry_run")
+	}
 	if r.MaxActions < 0 || r.MaxActions > MaxActions {
 		c.Add("max_actions", "is %d, must be 0 to %d", r.MaxActions, MaxActions)
 	}

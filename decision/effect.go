@@ -185,7 +185,7 @@ func withoutFallback(a event.Action) event.Action {
 }
 
 func (t *turn) away(agent, skill string) bool {
-	if t.engine.deps.Skills != nil {
+	if t.knowsSkills() {
 		if state, ok := t.skill(agent); ok && (state.AgentsOnline <= 0 || state.Load >= 1) {
 			return true
 		}

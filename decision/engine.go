@@ -112,6 +112,9 @@ func (e *Engine) Answer(ctx context.Context, r *Request) (answer, record *event.
 	s, _ := e.pool.Get().(*scratch)
 	defer e.pool.Put(s)
 	t := turn{engine: e, request: r, account: account, scratch: s, now: start}
+	if r.Supplied != nil && !r.Supplied.Now.IsZero() {
+		t.now = r.Supplied.Now
+	}
 	if err := t.begin(); err != nil {
 		return nil, nil, err
 	}

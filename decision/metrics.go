@@ -60,7 +60,7 @@ func (m *Metrics) count(d *event.Decision) {
 	}
 }
 
-// resolved counts one look-up of attributes, dry runs included: it costs the same.
+// resolved counts one look-up of attributes.
 func (m *Metrics) resolved(took time.Duration, f *Found) {
 	if m == nil {
 		return

@@ -411,22 +411,32 @@ func TestTraceLimit(t *testing.T) {
 	}
 }
 
+// lookedUp finds nothing.
+type lookedUp struct{}
+
+func (lookedUp) Attributes(context.Context, *decision.AttributeQuery) decision.Found {
+	return decision.Found{Failed: map[string]string{"a.b": "gone"}}
+}
+func (lookedUp) Rules(string) decision.AttributeRules { return decision.AttributeRules{} }
+
 func TestMetrics(t *testing.T) {
 	w := newWorld()
 	w.set = policy.Compile([]*policy.Policy{{
 		Name: "p", Enabled: true, Effect: policy.Effect{Rank: &policy.Rank{}},
-		When: &policy.Condition{Any: []*policy.Condition{{Attribute: "gone", Operator: policy.Equal, Value: 1.0}, {CEL: "missing"}}},
+		When: &policy.Condition{Any: []*policy.Condition{{Attribute: "a.b", Operator: policy.Equal, Value: 1.0}, {CEL: "missing"}}},
 	}}, 1)
 	reg := prometheus.NewRegistry()
 	e, err := decision.New(decision.DefaultConfig(), decision.Deps{
 		Policies: w, Models: w, Control: w, Now: func() time.Time { return w.now }, NewID: w.newID,
-		Metrics: decision.NewMetrics(reg),
+		Metrics: decision.NewMetrics(reg), Attributes: lookedUp{},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Decide(t.Context(), &decision.Request{Account: "acme"}); err != nil {
-		t.Fatal(err)
+	for _, dry := range []bool{false, true} { // a dry run is not counted
+		if _, err := e.Decide(t.Context(), &decision.Request{Account: "acme", DryRun: dry}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	families, err := reg.Gather()
 	if err != nil {
@@ -443,8 +453,8 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	want := []string{
-		"usher_attribute_seconds 0", "usher_decision_seconds 1", "usher_decisions_total default SHADOW NO_ELIGIBLE_CANDIDATE 1",
-		"usher_policy_unknown_total cel 1", "usher_policy_unknown_total gone 1",
+		"usher_attribute_failed_total a.b 1", "usher_attribute_seconds 1", "usher_decision_seconds 1", "usher_decisions_total default SHADOW NO_ELIGIBLE_CANDIDATE 1",
+		"usher_policy_unknown_total a.b 1", "usher_policy_unknown_total cel 1",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -81,7 +81,9 @@ func (t *turn) resolve(ctx context.Context) {
 	defer cancel()
 	begun := time.Now()
 	t.found = source.Attributes(ctx, &AttributeQuery{Account: t.d.Account, Request: t.request, Names: names, Now: t.d.Time})
-	t.engine.deps.Metrics.resolved(time.Since(begun), &t.found)
+	if !t.request.DryRun {
+		t.engine.deps.Metrics.resolved(time.Since(begun), &t.found)
+	}
 	t.facts.Found, t.facts.Sources = t.found.Values, t.found.Sources
 	t.facts.Ages, t.facts.Failed = t.found.Ages, t.found.Failed
 	t.d.Calls = t.found.Calls

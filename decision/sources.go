@@ -28,6 +28,9 @@ type Request struct {
 	// DryRun marks a question that is not to be recorded; the engine answers it
 	// like any other.
 	DryRun bool
+	// Supplied takes the place of what is known otherwise, in a dry run only; nil for
+	// nothing.
+	Supplied *Supplied
 	// Explain asks for every policy's trace and every candidate's factors,
 	// however long the lists are.
 	Explain bool
@@ -42,6 +45,23 @@ type Request struct {
 	Waited time.Duration
 	// Labels are carried into the record.
 	Labels map[string]string
+}
+
+// Supplied is the world of a dry run, as far as it is not the real one.
+type Supplied struct {
+	// Now is the time of the decision; zero for the engine's clock.
+	Now time.Time
+	// Contexts count as written to the context store just before.
+	Contexts []SuppliedContext
+	// Skills goes before SkillSource, by id of a skill, agent or bot.
+	Skills map[string]event.Skill
+}
+
+// SuppliedContext is one document: its properties go before the stored ones of the
+// same namespace and session, nil ones take those away.
+type SuppliedContext struct {
+	Namespace, Session string
+	Properties         map[string]any
 }
 
 // PolicySource gives the compiled policies of an account: immutable, from

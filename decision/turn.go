@@ -91,7 +91,7 @@ func (t *turn) begin() error {
 		ConsumerID: r.ConsumerID, VisitorID: r.VisitorID, SessionID: r.SessionID, Attributes: r.Attributes,
 		Waited: r.Waited, Now: t.d.Time,
 	}
-	if t.engine.deps.Skills != nil {
+	if t.knowsSkills() {
 		t.liveState()
 		t.facts.Skills = t.skill
 	}
@@ -178,11 +178,22 @@ func (t *turn) liveState() {
 	}
 }
 
+func (t *turn) knowsSkills() bool {
+	return t.engine.deps.Skills != nil || t.request.Supplied != nil && len(t.request.Supplied.Skills) > 0
+}
+
 func (t *turn) skill(name string) (event.Skill, bool) {
 	if s, ok := t.d.Skills[name]; ok {
 		return s, true
 	}
-	s, ok := t.engine.deps.Skills.Skill(t.d.Account, name)
+	var s event.Skill
+	ok := false
+	if given := t.request.Supplied; given != nil {
+		s, ok = given.Skills[name]
+	}
+	if !ok && t.engine.deps.Skills != nil {
+		s, ok = t.engine.deps.Skills.Skill(t.d.Account, name)
+	}
 	if ok {
 		if t.d.Skills == nil {
 			t.d.Skills = map[string]event.Skill{}
@@ -275,5 +286,5 @@ func (t *turn) banned(a event.Action) bool {
 
 // usable reports whether an action made by a template can be answered.
 func (t *turn) usable(a event.Action) bool {
-	return a.Key() != "" && len(a.Key()) <= maxID && !t.banned(a)
+	return a.Key() != "" && len(a.Key()) <= maxID && !t.loops(a) && !t.banned(a)
 }

@@ -180,6 +180,71 @@ func TestContextPrecedenceAndOneCall(t *testing.T) {
 	}
 }
 
+// TestOneCallForEverything: three scopes, what was captured and what a function is
+// asked with come from the context store in one call.
+func TestOneCallForEverything(t *testing.T) {
+	s := open(t)
+	s.patience(2 * time.Second)
+	s.save("a", "c1", map[string]any{"x": "gold"})
+	s.save("b", contextstore.Consumer("u1"), map[string]any{"x": "gold"})
+	s.save("c", contextstore.Global, map[string]any{"x": "gold"})
+	s.save("arg", contextstore.Consumer("u1"), map[string]any{"x": "gold"})
+	_, err := s.contexts.Capture(t.Context(), "acme", contextstore.Capture{CustomerID: "u1", SDE: map[string]any{
+		"visitorinfo": map[string]any{"customerinfo": map[string]any{"ctype": "gold"}},
+	}})
+	must(t, err)
+	s.function(function.Function{ID: "f", Timeout: time.Second, JavaScript: &function.JavaScript{Source: `function main(args) { return args.x }`}})
+	s.attribute(catalog.Attribute{
+		Name: "custom.f", Type: policy.TypeString, Source: catalog.SourceFunction, Function: "f", Arguments: map[string]any{"x": "{{arg.x}}"},
+	})
+	const last = "consumer.ctype"
+	s.policies(`{"all": [` + isGold("a.x") + `,` + isGold("b.x") + `,` + isGold("c.x") + `,` + isGold("custom.f") + `,` +
+		isGold("sde.visitorinfo.customerinfo.ctype") + `,` + isGold(last) + `]}`)
+	for _, dry := range []bool{false, true} {
+		before := s.loads.Load()
+		d := s.decide(decision.Request{ConversationID: "c1", ConsumerID: "u1", VisitorID: "v1", DryRun: dry})
+		if n := s.loads.Load() - before; d.Policy != "p0" || n != 1 {
+			t.Errorf("%q decided after %d calls of the context store: %+v", d.Policy, n, d.Policies)
+		}
+	}
+}
+
+// TestADryRunTakesItsWorldForGiven: the clock, context and live state it is given go
+// before the real ones, in the order of the scopes.
+func TestADryRunTakesItsWorldForGiven(t *testing.T) {
+	s := open(t)
+	s.save("crm", contextstore.Consumer("u1"), map[string]any{"tier": "silver", "plan": "gold", "gone": "gold"})
+	s.policies(isGold("crm.tier"), isGold("crm.gone"), isGold("new.x"),
+		`{"all": [`+isGold("crm.plan")+`, {"date": {"from": "2031-05-01", "to": "2031-05-02", "zone": "UTC"}},
+			{"attribute": "skill.care.load", "operator": "less_than", "value": 0.5}]}`)
+	ask := func(contexts ...decision.SuppliedContext) *event.Decision {
+		return s.decide(decision.Request{ConversationID: "c1", ConsumerID: "u1", DryRun: true, Supplied: &decision.Supplied{
+			Now: time.Date(2031, 5, 1, 12, 0, 0, 0, time.UTC), Contexts: contexts,
+			Skills: map[string]event.Skill{"care": {AgentsOnline: 1, Load: 0.4, At: time.Date(2031, 5, 1, 12, 0, 0, 0, time.UTC)}},
+		}})
+	}
+	document := func(session, name string, value any) decision.SuppliedContext {
+		return decision.SuppliedContext{Namespace: "crm", Session: session, Properties: map[string]any{name: value}}
+	}
+	gone := document(contextstore.Consumer("u1"), "gone", nil)
+	for want, d := range map[string]*event.Decision{
+		"p3 2031":                 ask(gone),
+		"p0 context:consumer":     ask(gone, document(contextstore.Consumer("u1"), "tier", "gold"), document(contextstore.Global, "tier", "x")),
+		"p0 context:conversation": ask(document("c1", "tier", "gold")),
+		"p1 hidden by consumer":   ask(document(contextstore.Global, "tier", "gold")),
+		"p2 new":                  ask(gone, decision.SuppliedContext{Namespace: "new", Session: contextstore.Global, Properties: map[string]any{"x": "gold"}}),
+	} {
+		id, what, _ := strings.Cut(want, " ")
+		if d.Policy != id || d.Time.Year() != 2031 || strings.HasPrefix(what, "context:") && d.Sources["crm.tier"] != what {
+			t.Errorf("want %s: %q decided at %v from %v: %+v", want, d.Policy, d.Time, d.Sources, d.Policies)
+		}
+	}
+	counted := decision.Request{Account: "acme", Supplied: &decision.Supplied{}}
+	if _, err := s.engine.Decide(t.Context(), &counted); err == nil || !strings.Contains(err.Error(), "dry_run_options") {
+		t.Errorf("a decision that counts: %v", err)
+	}
+}
+
 func TestCapturedAttributes(t *testing.T) {
 	s := open(t)
 	info := func(tier string) map[string]any {

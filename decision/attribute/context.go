@@ -3,6 +3,7 @@ package attribute
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -14,10 +15,10 @@ import (
 
 // load reads everything that the context may hold, in one call.
 func (s *search) load(ctx context.Context) {
-	if len(s.saved) == 0 || s.r.deps.Context == nil {
+	r := s.q.Request
+	if len(s.saved) == 0 || s.r.deps.Context == nil && r.Supplied == nil {
 		return
 	}
-	r := s.q.Request
 	plain, captured := contextstore.Sessions(r.SessionID, r.ConversationID, r.ConsumerID), capturedFor(r)
 	var namespaces, sessions []string
 	for i := range s.saved {
@@ -36,7 +37,11 @@ func (s *search) load(ctx context.Context) {
 	if len(namespaces) == 0 {
 		return
 	}
-	docs, err := s.r.deps.Context.Load(ctx, s.q.Account, sessions, namespaces)
+	var docs []contextstore.Document
+	var err error
+	if s.r.deps.Context != nil {
+		docs, err = s.r.deps.Context.Load(ctx, s.q.Account, sessions, namespaces)
+	}
 	if err != nil {
 		cause := causeOf(ctx, err)
 		for i := range s.saved {
@@ -46,6 +51,7 @@ func (s *search) load(ctx context.Context) {
 		}
 		return
 	}
+	docs = supplied(docs, r.Supplied)
 	for i := range s.saved {
 		one := &s.saved[i]
 		if one.namespace == contextstore.CaptureNamespace {
@@ -54,6 +60,26 @@ func (s *search) load(ctx context.Context) {
 			s.take(one, docs, plain)
 		}
 	}
+}
+
+// supplied merges what a dry run takes for given into what was loaded.
+func supplied(docs []contextstore.Document, given *decision.Supplied) []contextstore.Document {
+	if given == nil {
+		return docs
+	}
+	for _, c := range given.Contexts {
+		key := contextstore.Key{Namespace: c.Namespace, Session: c.Session}
+		at := slices.IndexFunc(docs, func(d contextstore.Document) bool { return d.Key == key })
+		if at < 0 {
+			at, docs = len(docs), append(docs, contextstore.Document{Key: key})
+		}
+		merged := make(map[string]any, len(docs[at].Properties)+len(c.Properties))
+		maps.Copy(merged, docs[at].Properties)
+		maps.Copy(merged, c.Properties)
+		maps.DeleteFunc(merged, func(_ string, v any) bool { return v == nil })
+		docs[at].Properties = merged
+	}
+	return docs
 }
 
 // capturedFor lists the sessions of what was captured: an authenticated customer's

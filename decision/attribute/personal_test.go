@@ -32,6 +32,7 @@ func personal(t *testing.T) *stage {
 		s.attribute(catalog.Attribute{Name: strings.Replace(name, "candidate.", "", 1), Type: policy.TypeAny, Source: catalog.SourceRequest, PII: true})
 	}
 	pii := []string{"adviser", "home"}
+	s.attribute(catalog.Attribute{Name: "crm.adviser", Type: policy.TypeString, Source: catalog.SourceContext})
 	_, err := s.contexts.PutNamespace(t.Context(), "acme", contextstore.NamespaceChange{ID: "crm", PII: &pii})
 	must(t, err)
 	s.save("crm", "c1", map[string]any{"adviser": "ann-" + canary, "home": map[string]any{"street": canary + " 1"}, "tier": "gold"})

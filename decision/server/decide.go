@@ -121,6 +121,7 @@ func (s *decisionService) question(ctx context.Context, account string, r *usher
 	if w := r.GetWaited(); w != nil && w.CheckValid() != nil {
 		c.Add("waited", "is not a duration")
 	}
+	q.Supplied = s.supplied(&c, q, r.GetDryRunOptions())
 	if draft != "" && !q.DryRun {
 		c.Add("draft", "can be asked in a dry run only: publish it, or set dry_run")
 	}
