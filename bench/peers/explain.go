@@ -97,7 +97,7 @@ func benchExplain(rounds int, slice time.Duration) ([]row, error) {
 		plain := row{
 			what: fmt.Sprintf("decision of %d policies, explained / plain", n),
 			ours: nsText(res[0].ns), theirs: nsText(res[1].ns), ratio: res[1].ratio,
-			note: fmt.Sprintf("%d conditions; over one that keeps no trace: %.1f", conditions, res[2].ratio),
+			note: fmt.Sprintf("%d conditions; %.0f allocs against %.0f; over one that keeps no trace: %.1f", conditions, res[0].allocs, res[1].allocs, res[2].ratio),
 		}
 		// Beyond the trace limit the record of a plain decision has only the policies
 		// that matched; there the ratio is what an explanation costs, not a promise.

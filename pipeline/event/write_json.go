@@ -8,8 +8,8 @@ import (
 )
 
 // decisionJSON writes what json.Marshal would, but for the order of the fields. What
-// the policies said is most of a record and is written by hand, many times faster
-// than by reflection, and stands last; a test holds the two to each other.
+// the policies said is most of a record and is written by hand, in half the time
+// that reflection takes, and stands last; a test holds the two to each other.
 func decisionJSON(d *Decision) ([]byte, error) {
 	if len(d.Policies) == 0 {
 		return json.Marshal(d)
