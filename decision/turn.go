@@ -286,5 +286,5 @@ func (t *turn) banned(a event.Action) bool {
 
 // usable reports whether an action made by a template can be answered.
 func (t *turn) usable(a event.Action) bool {
-	return a.Key() != "" && len(a.Key()) <= maxID && !t.loops(a) && !t.banned(a)
+	return a.Key() != "" && len(a.Key()) <= maxID && !t.banned(a)
 }
