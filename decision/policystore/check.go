@@ -15,7 +15,7 @@ func (s *Store) Parse(account string, document []byte) (*policy.Policy, error) {
 	if err == nil {
 		return p, nil
 	}
-	if _, all := policy.ParseFor(document, s.environment(account)); all != nil {
+	if _, all := policy.ParseFor(document, s.Environment(account)); all != nil {
 		err = all
 	}
 	return nil, err
@@ -46,7 +46,7 @@ func (s *Store) Check(account string, brought ...*policy.Policy) []policy.Proble
 	for _, p := range s.Problems(account) {
 		known[p] = true
 	}
-	return slices.DeleteFunc(policy.Check(next, s.environment(account)), func(p policy.Problem) bool {
+	return slices.DeleteFunc(policy.Check(next, s.Environment(account), s.at()...), func(p policy.Problem) bool {
 		return !mine[p.Policy] && known[p]
 	})
 }
@@ -54,7 +54,7 @@ func (s *Store) Check(account string, brought ...*policy.Policy) []policy.Proble
 // CheckList finds what is wrong or doubtful about a whole list, in its order, as
 // if it were live.
 func (s *Store) CheckList(account string, list []*policy.Policy) []policy.Problem {
-	return policy.Check(inThisOrder(list), s.environment(account))
+	return policy.Check(inThisOrder(list), s.Environment(account), s.at()...)
 }
 
 // inThisOrder gives policies the ranks of their places.
@@ -77,7 +77,7 @@ func (s *Store) check(account string, before, p *policy.Policy) error {
 		return err
 	}
 	var check fault.Check
-	for _, problem := range newErrors(before, p, s.environment(account)) {
+	for _, problem := range newErrors(before, p, s.Environment(account)) {
 		check.Add(problem.Path, "%s", problem.Description)
 	}
 	return check.Err("policy is not valid")
@@ -112,7 +112,7 @@ func (s *Store) checkTarget(account string, live, target []entry) error {
 	if len(target) > MaxPolicies {
 		return tooMany(len(target))
 	}
-	was, env, seen := byName(live), s.environment(account), map[string]bool{}
+	was, env, seen := byName(live), s.Environment(account), map[string]bool{}
 	var check fault.Check
 	for i := range target {
 		e := &target[i]

@@ -26,7 +26,7 @@ func (s *Store) At(account string, revision int64) (*policy.Set, []*policy.Polic
 	if live := s.Policies(account); live.Revision() == revision && revision != 0 {
 		return live, policiesOf(live), nil
 	}
-	env := s.environment(account)
+	env := s.Environment(account)
 	key := moment{account, revision, env}
 	if set := s.past.get(key); set != nil {
 		return set, policiesOf(set), nil
@@ -87,7 +87,7 @@ func (s *Store) Compiled(_ context.Context, account, name string) (*policy.Set, 
 // CompileList compiles a list in the order given, with what the catalogue says
 // today. What is wrong takes part as INVALID.
 func (s *Store) CompileList(account string, list []*policy.Policy) *policy.Set {
-	return policy.Compile(inThisOrder(list), 0, policy.WithEnvironment(s.environment(account)))
+	return policy.Compile(inThisOrder(list), 0, policy.WithEnvironment(s.Environment(account)))
 }
 
 // Named returns a list in order by the names that [Store.Compiled] knows. The

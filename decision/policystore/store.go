@@ -11,8 +11,10 @@ package policystore
 import (
 	"context"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/internal/fault"
@@ -41,6 +43,7 @@ type EnvironmentSource interface {
 type Store struct {
 	log   Log
 	env   EnvironmentSource // nil: policies are checked by themselves only
+	now   func() time.Time  // nil: nobody knows what is over
 	ready chan struct{}
 	empty *policy.Set
 
@@ -65,6 +68,19 @@ type Option func(*Store)
 // catalogue says, and compiled again when that changes.
 func WithEnvironment(env EnvironmentSource) Option {
 	return func(s *Store) { s.env = env }
+}
+
+// WithClock has schedules that are over told. Without it nobody knows the time.
+func WithClock(now func() time.Time) Option {
+	return func(s *Store) { s.now = now }
+}
+
+// at is the time of a check.
+func (s *Store) at() []policy.Option {
+	if s.now == nil {
+		return nil
+	}
+	return []policy.Option{policy.At(s.now())}
 }
 
 // New makes a store over the log. Sets are compiled once Run follows the log.
@@ -137,8 +153,8 @@ func (s *Store) refreshAll() {
 	}
 }
 
-// environment is what the account's policies may speak of, nil when unknown.
-func (s *Store) environment(account string) *policy.Environment {
+// Environment is what the account's policies may speak of, nil when unknown.
+func (s *Store) Environment(account string) *policy.Environment {
 	if s.env == nil {
 		return nil
 	}
@@ -148,12 +164,12 @@ func (s *Store) environment(account string) *policy.Environment {
 // refresh compiles the account's policies unless the live set is current, which it
 // nearly always is: then nobody waits for those who compile.
 func (s *Store) refresh(account string) {
-	if s.current(account, s.load(account), s.log.State(), s.environment(account)) {
+	if s.current(account, s.load(account), s.log.State(), s.Environment(account)) {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st, env, old := s.log.State(), s.environment(account), s.load(account)
+	st, env, old := s.log.State(), s.Environment(account), s.load(account)
 	if s.current(account, old, st, env) {
 		return
 	}
@@ -189,10 +205,17 @@ func (s *Store) current(account string, l *list, st *configlog.State, env *polic
 }
 
 // compileAlike reports whether two environments give the same set: of all that
-// they hold only calendars are compiled into one. Agents, skills and bots come by
+// they hold only calendars, and what would be a loop, are compiled into one. Agents, skills and bots come by
 // the thousand, one at a time.
 func compileAlike(a, b *policy.Environment) bool {
-	return reflect.DeepEqual(calendarsOf(a), calendarsOf(b))
+	return reflect.DeepEqual(calendarsOf(a), calendarsOf(b)) && slices.Equal(routesOf(a), routesOf(b))
+}
+
+func routesOf(env *policy.Environment) []string {
+	if env == nil || len(env.RoutingSkills) == 0 {
+		return nil
+	}
+	return slices.Concat(env.RoutingSkills, []string{""}, env.RoutingBots)
 }
 
 func calendarsOf(env *policy.Environment) map[string]*policy.Calendar {
@@ -208,7 +231,7 @@ func (s *Store) keep(account string, set *policy.Set, policies []*policy.Policy,
 	slot, _ := v.(*atomic.Pointer[list])
 	slot.Store(&list{
 		set: set, env: env,
-		problems: sync.OnceValue(func() []policy.Problem { return policy.Check(policies, env) }),
+		problems: sync.OnceValue(func() []policy.Problem { return policy.Check(policies, env, s.at()...) }),
 	})
 }
 

@@ -208,3 +208,23 @@ func eventually(t *testing.T, ok func() bool) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// TestSchedulesThatAreOver wants a store that knows the time to tell of them.
+func TestSchedulesThatAreOver(t *testing.T) {
+	now := time.Date(2026, 12, 2, 0, 0, 0, 0, time.UTC)
+	p := somePolicy("a")
+	p.Schedule = &policy.Schedule{To: "2026-12-01"}
+	for want, opts := range map[string][]policystore.Option{
+		"[]":                  nil,
+		"[schedule.to ENDED]": {policystore.WithClock(func() time.Time { return now })},
+	} {
+		s := start(t, &configlog.Memory{}, opts...)
+		got := []string{}
+		for _, problem := range s.Check("acme", p) {
+			got = append(got, problem.Path+" "+problem.Code)
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("problems %v, want %s", got, want)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/decision/policy/foreign"
 	"github.com/usherhq/usher/decision/policystore"
+	"github.com/usherhq/usher/internal/fault"
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
 )
 
@@ -29,14 +30,12 @@ func (s *policyService) ImportPolicies(ctx context.Context, r *usherv1.ImportPol
 	if err != nil {
 		return nil, err
 	}
-	read, err := foreign.Read(r.GetFormat(), document)
+	read, err := foreign.ReadFor(r.GetFormat(), document, s.deps.Policies.Environment(account))
 	if err != nil {
 		return nil, err
 	}
-	if !c.ValidateOnly {
-		if err := errorOf(read.Problems, "document"); err != nil {
-			return nil, err
-		}
+	if err := errorOf(read.Problems, "document"); err != nil && !c.ValidateOnly {
+		return nil, s.refused(account, err, read.Policies)
 	}
 	in := policystore.Import{
 		Policies: read.Policies, Silent: read.Silent, Enable: r.GetEnable(), Replace: r.GetReplace(),
@@ -46,6 +45,19 @@ func (s *policyService) ImportPolicies(ctx context.Context, r *usherv1.ImportPol
 		return s.importDraft(ctx, account, r, in, read.Problems)
 	}
 	return s.importLive(ctx, account, in, c, read.Problems)
+}
+
+// refused adds what the account does not know of the sound policies of a document
+// to what is wrong with the others.
+func (s *policyService) refused(account string, err error, sound []*policy.Policy) error {
+	var check fault.Check
+	addUnder(&check, "", err)
+	for _, p := range s.deps.Policies.CheckList(account, sound) {
+		if p.Severity == policy.Error {
+			check.Add("document", "%s: %s: %s", p.Policy, p.Path, p.Description)
+		}
+	}
+	return check.Err("the policy is not valid")
 }
 
 // documentText is the JSON of a document; one that comes as a string is the text.

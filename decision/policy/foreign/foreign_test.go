@@ -128,3 +128,29 @@ func rewrite(t *testing.T, file string, a *txtar.Archive, policies, problems str
 		t.Fatal(err)
 	}
 }
+
+// TestReadForNamesFaultsOfBothKinds: a policy that is refused for its form is asked
+// about what the account knows all the same, and those without a fault are not:
+// they are for the check of the whole list.
+func TestReadForNamesFaultsOfBothKinds(t *testing.T) {
+	env := &policy.Environment{Skills: map[string]struct{}{"known": {}}}
+	for format, document := range map[string]string{
+		foreign.FormatLivePerson: `[{"name": "a", "conditions": [{"property": "b", "type": "NEAR", "value": 1}],
+			"actions": [{"type": "TRANSFER_TO_SKILL", "payload": {"skillId": "missing"}}]},
+			{"name": "sound", "expression": "b == 1", "actions": [{"type": "TRANSFER_TO_SKILL", "payload": {"skillId": "missing"}}]}]`,
+		foreign.FormatTaskRouter: `{"task_routing": {"filters": [{"expression": "b ==", "targets": [{"queue": "missing"}]}]}}`,
+		foreign.FormatUsher:      `{"name": "a", "when": {"attribute": "b", "operator": "near"}, "effect": {"fixed": {"actions": [{"type": "TRANSFER_TO_SKILL", "target": "missing"}]}}}`,
+	} {
+		result, err := foreign.ReadFor(format, []byte(document), env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var codes []string
+		for _, p := range result.Problems {
+			codes = append(codes, p.Code)
+		}
+		if n := strings.Count(strings.Join(codes, " "), policy.CodeUnknownSkill); n != 1 || result.Errors() < 2 {
+			t.Errorf("%s: the problems are %v; want the fault of form and one unknown skill", format, result.Problems)
+		}
+	}
+}
