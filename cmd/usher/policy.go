@@ -66,7 +66,7 @@ with file, line and what to do. Exit code 0: no errors; 1: errors, or warnings w
 		if err != nil {
 			return err
 		}
-		list, err := w.readPolicies(args, format)
+		list, err := w.readPolicies(args, format, env)
 		if err != nil {
 			return err
 		}
@@ -126,28 +126,29 @@ type home struct {
 }
 
 // readPolicies reads files that hold policies. Only files that cannot be opened
-// are errors; everything else is among the problems.
-func (w *world) readPolicies(names []string, format string) (*policyFiles, error) {
+// are errors; everything else is among the problems. Policies with errors are
+// checked against env here, the others by check.
+func (w *world) readPolicies(names []string, format string, env *policy.Environment) (*policyFiles, error) {
 	list := &policyFiles{homes: map[string]home{}, silent: map[string]bool{}}
 	for _, name := range names {
 		s, err := w.readSource(name)
 		if err != nil {
 			return nil, err
 		}
-		list.read(s, format)
+		list.read(s, format, env)
 	}
 	foreign.Order(list.policies)
 	return list, nil
 }
 
-func (l *policyFiles) read(s *source, format string) {
+func (l *policyFiles) read(s *source, format string, env *policy.Environment) {
 	l.files = append(l.files, s.name)
 	if s.fault != nil {
 		l.add(s, policy.Problem{Severity: policy.Error, Code: policy.CodeInvalid, Description: s.fault.Error()})
 		l.problems[len(l.problems)-1].line = s.faultLine
 		return
 	}
-	result, err := foreign.Read(format, s.json)
+	result, err := foreign.ReadFor(format, s.json, env)
 	for _, p := range policy.ProblemsOf(err) {
 		// The document's own faults are about the format or the document.
 		if p.Path != "" {

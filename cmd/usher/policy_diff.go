@@ -167,7 +167,7 @@ func (a *api) export(ctx context.Context, revision int64, draft string) (*struct
 // soundPolicies reads a file of policies that must not have errors. They are
 // printed.
 func (w *world) soundPolicies(name, format string) (*policyFiles, error) {
-	list, err := w.readPolicies([]string{name}, format)
+	list, err := w.readPolicies([]string{name}, format, nil)
 	if err != nil {
 		return nil, err
 	}

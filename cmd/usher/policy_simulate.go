@@ -97,7 +97,7 @@ func (w *world) simulate(ctx context.Context, r reach, draft, format string, req
 	var list *policyFiles
 	if isFile(draft) {
 		var err error
-		if list, err = w.readPolicies([]string{draft}, format); err != nil {
+		if list, err = w.readPolicies([]string{draft}, format, nil); err != nil {
 			return nil, err
 		}
 		list.check(nil)
