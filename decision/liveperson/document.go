@@ -1,12 +1,15 @@
 package liveperson
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/usherhq/usher/decision/contextstore"
+	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/internal/rpc"
 )
 
@@ -48,22 +51,32 @@ func documentKey(account string, key contextstore.Key) string {
 // createDocument serves POST and PATCH /v2/context/document/create, which merge
 // into what is there.
 func (f *facade) createDocument(r *http.Request, body []byte) (*rpc.Answer, error) {
-	d, key, err := readDocument(body)
-	if err != nil {
+	d := &documentRequest{}
+	if err := read(body, d); err != nil {
 		return nil, err
 	}
-	if d.Payload == nil {
-		return nil, invalid("payload", "is missing: it must be an object of properties")
-	}
+	key := contextstore.Key{Namespace: string(d.Namespace), Session: cmp.Or(string(d.Session), contextstore.Global)}
 	change := contextstore.Change{Key: key, Set: d.Payload}
+	var c fault.Check
 	switch ceiling := contextstore.Ceiling; {
 	case d.TTL < 0:
-		return nil, invalid("ttlSeconds", "must not be negative")
+		c.Add("ttlSeconds", "must not be negative")
 	case d.TTL >= ceiling.Seconds():
 		change.TTL = &ceiling
 	case d.TTL > 0:
 		ttl := time.Duration(d.TTL * float64(time.Second))
 		change.TTL = &ttl
+	}
+	if d.Payload == nil {
+		c.Add("payload", "is missing: it must be an object of properties")
+	}
+	if e, bad := errors.AsType[*fault.Error](contextstore.Check(change)); bad {
+		for _, v := range e.Violations {
+			c.Add(v.Field, "%s", v.Description)
+		}
+	}
+	if err := c.Err("the request is not valid"); err != nil {
+		return nil, err
 	}
 	if _, err := f.deps.Context.Write(r.Context(), string(d.Account), change); err != nil {
 		return nil, err

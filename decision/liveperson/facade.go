@@ -66,6 +66,8 @@ func (f *facade) routes() []rpc.Route {
 		sessions  = account + "/namespace/{namespace}/session"
 		document  = "/v2/context/document/"
 	)
+	asked := inBody(func(b *nextActionRequest) text { return b.Account })
+	written := inBody(func(b *documentRequest) text { return b.Account })
 	return []rpc.Route{
 		{Method: http.MethodGet, Path: account + "/next-actions", Account: inPath, Handler: f.nextActions, Effects: true},
 		{Method: http.MethodPost, Path: account, Account: inPath, Handler: f.createNamespace},
@@ -87,12 +89,12 @@ func (f *facade) routes() []rpc.Route {
 		{Method: http.MethodGet, Path: session + "/{property}", Account: inPath, Handler: f.getProperty},
 		{Method: http.MethodDelete, Path: session + "/{property}", Account: inPath, Handler: f.deleteProperty},
 
-		{Method: http.MethodPost, Path: "/v2/policy/nextaction", Account: inBody, Handler: f.nextAction},
-		{Method: http.MethodPost, Path: document + "create", Account: inBody, Handler: f.createDocument},
-		{Method: http.MethodPatch, Path: document + "create", Account: inBody, Handler: f.createDocument},
-		{Method: http.MethodPost, Path: document + "properties", Account: inBody, Handler: f.documentProperties},
-		{Method: http.MethodDelete, Path: document + "property/delete", Account: inBody, Handler: f.deleteFromDocument},
-		{Method: http.MethodDelete, Path: document + "delete", Account: inBody, Handler: f.deleteDocument},
+		{Method: http.MethodPost, Path: "/v2/policy/nextaction", Account: asked, Handler: f.nextAction},
+		{Method: http.MethodPost, Path: document + "create", Account: written, Handler: f.createDocument},
+		{Method: http.MethodPatch, Path: document + "create", Account: written, Handler: f.createDocument},
+		{Method: http.MethodPost, Path: document + "properties", Account: written, Handler: f.documentProperties},
+		{Method: http.MethodDelete, Path: document + "property/delete", Account: written, Handler: f.deleteFromDocument},
+		{Method: http.MethodDelete, Path: document + "delete", Account: written, Handler: f.deleteDocument},
 		{Method: http.MethodGet, Path: document + "{account}/{namespace}", Account: inPath, Handler: f.getDocument},
 		{Method: http.MethodGet, Path: document + "{account}/{namespace}/{session}", Account: inPath, Handler: f.getDocument},
 	}
@@ -122,17 +124,18 @@ func (f *facade) served(account func(*http.Request, []byte) (string, error), nex
 func inPath(r *http.Request, _ []byte) (string, error) { return r.PathValue("account"), nil }
 
 // inBody is the account of a v2 body, which the guard holds against the token's.
-func inBody(_ *http.Request, body []byte) (string, error) {
-	var b struct {
-		Account text `json:"accountId"`
+// It reads all of the body, so that what else is wrong with it is told at once.
+func inBody[T any](account func(*T) text) func(*http.Request, []byte) (string, error) {
+	return func(_ *http.Request, body []byte) (string, error) {
+		b := new(T)
+		if err := read(body, b); err != nil {
+			return "", err
+		}
+		if account(b) == "" {
+			return "", invalid("accountId", "is missing")
+		}
+		return string(account(b)), nil
 	}
-	if err := read(body, &b); err != nil {
-		return "", err
-	}
-	if b.Account == "" {
-		return "", invalid("accountId", "is missing")
-	}
-	return string(b.Account), nil
 }
 
 // text is a string that callers may send as a number: LivePerson's ids are both.
@@ -148,16 +151,46 @@ func (t *text) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*string)(t))
 }
 
-// read parses a body that must be there.
+// read parses a body that must be there and names every field of the wrong type.
 func read(body []byte, into any) error {
 	err := json.Unmarshal(body, into)
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return invalid(cmp.Or(wrong.Field, "body"), "must be %s, not %s", kindOf(wrong.Type), article(wrong.Value))
+	if err == nil {
+		return nil
 	}
-	if err != nil {
-		return invalid("body", "is not the JSON that is wanted: %v", err)
+	if len(bytes.TrimSpace(body)) == 0 {
+		return invalid("body", "is missing: it must be JSON")
 	}
-	return nil
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return invalid("body", "is no valid JSON at character %d", syntax.Offset)
+	}
+	var c fault.Check
+	var members map[string]json.RawMessage
+	if t := reflect.TypeOf(into).Elem(); t.Kind() == reflect.Struct && json.Unmarshal(body, &members) == nil {
+		for i := range t.NumField() {
+			name, f := t.Field(i).Tag.Get("json"), reflect.New(t.Field(i).Type)
+			if raw, there := members[name]; there {
+				misfit(&c, name, json.Unmarshal(raw, f.Interface()))
+			}
+		}
+	}
+	if c.Err("") == nil {
+		misfit(&c, "body", err)
+	}
+	return c.Err("the request is not valid")
+}
+
+// misfit words what the decoder says of one value, nil for nothing.
+func misfit(c *fault.Check, field string, err error) {
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case err == nil:
+	case !ok:
+		c.Add(field, "cannot be read")
+	case strings.HasPrefix(wrong.Value, "number ") && wrong.Type.Kind() == reflect.Float64:
+		c.Add(field, "holds a number that is out of range")
+	default:
+		c.Add(cmp.Or(wrong.Field, field), "must be %s, not %s", kindOf(wrong.Type), article(wrong.Value))
+	}
 }
 
 // kindOf names a Go type as callers know it.

@@ -1,6 +1,7 @@
 package liveperson_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -100,6 +101,39 @@ func TestErrorsAreInWordsForCallers(t *testing.T) {
 	}
 	if r := f.call(t, "GET", "/v1/account/acme", ""); r.status != 401 || !strings.Contains(r.text, "Bearer <token>") {
 		t.Errorf("without a key = %d %s", r.status, r.text)
+	}
+}
+
+// TestEveryFaultOfAFacadeBody: an answer names all fields that are wrong.
+func TestEveryFaultOfAFacadeBody(t *testing.T) {
+	f := start(t)
+	const create = "/v2/context/document/create"
+	for _, c := range []struct{ method, path, body, want string }{
+		{"POST", create, `{"accountId":"acme","nameSpace":[1],"ttlSeconds":"x","payload":[1]}`, "nameSpace ttlSeconds payload"},
+		{"POST", create, `{"accountId":{},"nameSpace":[1]}`, "accountId nameSpace"},
+		{"POST", create, `{"accountId":"acme","nameSpace":"custom","ttlSeconds":-3}`, "ttlSeconds payload namespace"},
+		{"POST", create, `{"accountId":"acme","nameSpace":"a-b","sessionId":"x\u0000","payload":{"":1}}`, "namespace session properties"},
+		{"POST", create, `{"accountId":"acme","nameSpace":"n","ttlSeconds":1e400,"payload":{}}`, "ttlSeconds"},
+		{"POST", "/v2/context/document/properties", `{"accountId":"acme","filter":"a","sessionId":{}}`, "sessionId filter"},
+		{"POST", "/v2/policy/nextaction", `{"accountId":"acme","conversationId":[],"policyId":true,"sessionId":{}}`, "conversationId sessionId policyId"},
+		{"PATCH", "/v1/account/acme/n/properties", `{"a":`, "body"},
+		{"PUT", "/v1/account/acme/n/properties/x", ``, "body"},
+		{"PATCH", "/v1/account/acme/n/properties", `{"a":1e400}`, "body"},
+	} {
+		r := f.call(t, c.method, c.path, c.body, "maven-api-key", f.key)
+		var got struct {
+			Fields []struct{ Field, Description string }
+		}
+		if err := json.Unmarshal([]byte(r.text), &got); err != nil {
+			t.Fatalf("%s: %v", r.text, err)
+		}
+		var fields []string
+		for _, v := range got.Fields {
+			fields = append(fields, v.Field)
+		}
+		if strings.Join(fields, " ") != c.want || r.status != 400 || strings.Contains(r.text, "json:") {
+			t.Errorf("%s with %s = %d %s, want %s", c.path, c.body, r.status, r.text, c.want)
+		}
 	}
 }
 

@@ -55,17 +55,20 @@ func (f *facade) nextActions(r *http.Request, _ []byte) (*rpc.Answer, error) {
 	return a, nil
 }
 
+// nextActionRequest is the body of v2's question.
+type nextActionRequest struct {
+	Account      text `json:"accountId"`
+	Conversation text `json:"conversationId"`
+	Customer     text `json:"customerId"`
+	Visitor      text `json:"visitorId"`
+	Session      text `json:"sessionId"`
+	Policy       text `json:"policyId"`
+}
+
 // nextAction serves POST /v2/policy/nextaction with the bare list; what v2 leaves
 // out is in the headers. lpToken, another system's key, is neither used nor kept.
 func (f *facade) nextAction(r *http.Request, body []byte) (*rpc.Answer, error) {
-	var b struct {
-		Account      text `json:"accountId"`
-		Conversation text `json:"conversationId"`
-		Customer     text `json:"customerId"`
-		Visitor      text `json:"visitorId"`
-		Session      text `json:"sessionId"`
-		Policy       text `json:"policyId"`
-	}
+	var b nextActionRequest
 	if err := read(body, &b); err != nil {
 		return nil, err
 	}

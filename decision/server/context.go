@@ -73,6 +73,10 @@ func nameOfContext(account string, key contextstore.Key) string {
 	return namespaceName(account, key.Namespace) + "/contexts/" + url.PathEscape(key.Session)
 }
 
+// afterMark begins what a page token of contexts holds, so that those of other
+// lists are told from them.
+const afterMark = "after "
+
 // ListContexts pages through the documents of a namespace.
 func (s *contextService) ListContexts(ctx context.Context, r *usherv1.ListContextsRequest) (*usherv1.ListContextsResponse, error) {
 	store, account, id, err := s.child("parent", r.GetParent())
@@ -82,19 +86,23 @@ func (s *contextService) ListContexts(ctx context.Context, r *usherv1.ListContex
 	if r.GetPageSize() < 0 {
 		return nil, invalid("page_size", "must not be negative")
 	}
-	after, err := base64.RawURLEncoding.DecodeString(r.GetPageToken())
-	if err != nil {
+	raw, err := base64.RawURLEncoding.DecodeString(r.GetPageToken())
+	after, ours := strings.CutPrefix(string(raw), afterMark)
+	if err != nil || ours == (r.GetPageToken() == "") {
 		return nil, invalid("page_token", "is not one that this server gave")
 	}
 	size := int(min(r.GetPageSize(), maxPage))
 	if size == 0 {
 		size = defaultPage
 	}
-	docs, next, err := store.List(ctx, account, id, string(after), size)
+	docs, next, err := store.List(ctx, account, id, after, size)
 	if err != nil {
 		return nil, err
 	}
-	resp := &usherv1.ListContextsResponse{NextPageToken: base64.RawURLEncoding.EncodeToString([]byte(next))}
+	resp := &usherv1.ListContextsResponse{}
+	if next != "" {
+		resp.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(afterMark + next))
+	}
 	for i := range docs {
 		if r.GetNamesOnly() {
 			resp.Contexts = append(resp.Contexts, &usherv1.Context{Name: nameOfContext(account, docs[i].Key)})

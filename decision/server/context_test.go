@@ -218,6 +218,7 @@ func TestContextPages(t *testing.T) {
 	}
 	f.rest(t, "GET", contexts+"none/contexts", "", 404)
 	f.rest(t, "GET", contexts+"n/contexts?page_token=*", "", 400)
+	f.rest(t, "GET", contexts+"n/contexts?page_token=eA", "", 400) // readable, but not ours
 	f.rest(t, "GET", contexts+"n/contexts?page_size=-1", "", 400)
 }
 
