@@ -17,6 +17,7 @@ const (
 	ReasonStepWidened     = "STEP_WIDENED"            // a later step of the policy answered
 	ReasonAgentAway       = "AGENT_UNAVAILABLE"       // a skill stands in for an agent
 	ReasonFallbackDenied  = "FALLBACK_DENIED"         // a policy took away the skill that an agent would fall back to
+	ReasonLoop            = "LOOP"                    // an action that leads back to the routing bot was left out
 	ReasonNoCandidate     = "NO_ELIGIBLE_CANDIDATE"   // nothing is left to answer
 	VerdictDenied         = "DENIED_BY_POLICY:"       // verdict of a candidate: followed by the policy
 	VerdictNotSelected    = "NOT_SELECTED_BY_POLICY:" // verdict: the deciding policy ranks others

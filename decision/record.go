@@ -99,6 +99,9 @@ func (t *turn) why() (event.DecidedBy, []string) {
 	if t.d.Step > 1 {
 		reasons = append(reasons, ReasonStepWidened)
 	}
+	if t.looped {
+		reasons = append(reasons, ReasonLoop)
+	}
 	if t.isRerouted() {
 		reasons = append(reasons, ReasonAgentAway)
 	}

@@ -37,6 +37,7 @@ type turn struct {
 	fixed     []event.Action
 	shares    []float64 // probabilities of a split, by candidate; nil without one
 	rerouted  []string  // keys of skills that stand in for agents
+	looped    bool      // an action that leads back to the routing bot was left out
 	dropped   bool      // an agent lost a denied fallback
 	offered   int       // candidates of the caller, its baseline included
 	emptied   bool
@@ -286,5 +287,5 @@ func (t *turn) banned(a event.Action) bool {
 
 // usable reports whether an action made by a template can be answered.
 func (t *turn) usable(a event.Action) bool {
-	return a.Key() != "" && len(a.Key()) <= maxID && !t.banned(a)
+	return a.Key() != "" && len(a.Key()) <= maxID && !t.loops(a) && !t.banned(a)
 }

@@ -117,9 +117,9 @@ func TestEveryFaultAtOnce(t *testing.T) {
 		"no value":    {check(t, c.Attributes, catalog.Attribute{Name: "custom.a", Source: "static"}), "value"},
 		"function": {
 			check(t, c.Attributes, catalog.Attribute{Name: "custom.a", Source: "function", Function: "none", Path: "a..b", Value: 1.0, Type: "text", Arguments: map[string]any{
-				"a b": 1.0, "me": "{{custom.a}}", "one": "{{candidate.id}}", "other": "{{custom.asked}}", "nobody": "x{{custom.nobody}}", "fine": "{{crm.id}}",
+				"a b": 1.0, "me": "{{custom.a}}", "one": "{{candidate.id}}", "other": "{{custom.asked}}", "nobody": "x{{custom.nobody}}", "fine": "{{crm.id}}", "family": "{{sde.nothing}}",
 			}}),
-			"arguments, arguments.me, arguments.nobody, arguments.one, arguments.other, function, result_path, type, value",
+			"arguments, arguments.family, arguments.me, arguments.nobody, arguments.one, arguments.other, function, result_path, type, value",
 		},
 		"source":   {check(t, c.Attributes, catalog.Attribute{Name: "a", Source: "builtin"}), "source"},
 		"built in": {check(t, c.Attributes, catalog.Attribute{Name: "weekday", Source: "request"}), "name"},
@@ -202,8 +202,10 @@ func TestEnvironment(t *testing.T) {
 	put(t, c.Skills, catalog.Skill{ID: "1"})
 	put(t, c.Agents, catalog.Agent{ID: "ann", Skills: []string{"1"}})
 	put(t, c.Calendars, catalog.Calendar{ID: "support", Calendar: policy.Calendar{Hours: []policy.Hours{{From: "09:00"}}}})
+	put(t, c.Bots, catalog.Bot{ID: "front", Skills: []string{"1"}})
+	put(t, c.Bots, catalog.Bot{ID: "offers"})
 	off, on := false, true
-	settings := control.Attributes{SDE: &off, Conversation: &on, RoutingSkills: []string{"9"}}
+	settings := control.Attributes{SDE: &off, Conversation: &on, RoutingSkills: []string{"9", "1"}}
 	if _, err := control.New(store).UpdateAccount(t.Context(), control.Account{ID: "shop", Attributes: settings}, ann); err != nil {
 		t.Fatal(err)
 	}
@@ -213,6 +215,9 @@ func TestEnvironment(t *testing.T) {
 		_, skill := env.Skills["1"]
 		if !env.Strict || !skill || len(env.Agents) != 1 || env.Calendars["support"] == nil || env.RoutingSkills[0] != "9" || env.Revision <= before.Revision {
 			t.Errorf("%+v", env)
+		}
+		if fmt.Sprint(env.RoutingBots) != "[front]" || !env.Loops(policy.TransferToBot, "front") || env.Loops(policy.TransferToBot, "offers") {
+			t.Errorf("routing bots %v", env.RoutingBots)
 		}
 		if c.Environment("shop") != env {
 			t.Error("the environment changes though nothing did")
@@ -370,5 +375,28 @@ func TestSecretsAreNotFormatted(t *testing.T) {
 	next.HTTP.URL = "https://evil.example/"
 	if _, err := c.Functions.Put(t.Context(), "shop", next, kept.Meta.Revision, ann); fields(err) != "http.secret_headers.X-Key" {
 		t.Errorf("to another host: %v", err)
+	}
+}
+
+// TestValueOnErrorFits: what stands in for a failed call must be of the attribute's
+// type, whichever of the two is written last.
+func TestValueOnErrorFits(t *testing.T) {
+	c, _ := start(t)
+	f := js("f")
+	f.OnError = "none"
+	stored := put(t, c.Functions, f)
+	number := catalog.Attribute{Name: "custom.n", Source: "function", Function: "f", Type: "number"}
+	if err := check(t, c.Attributes, number); err == nil || !strings.Contains(err.Error(), "value on error") {
+		t.Errorf("an attribute over the wrong value: %v", err)
+	}
+	f.OnError = 0.0
+	stored, err := c.Functions.Put(t.Context(), "shop", f, stored.Meta.Revision, ann)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, c.Attributes, number)
+	f.OnError = true
+	if _, err := c.Functions.Put(t.Context(), "shop", f, stored.Meta.Revision, ann); err == nil || !strings.Contains(err.Error(), "custom.n") {
+		t.Errorf("the wrong value under an attribute: %v", err)
 	}
 }

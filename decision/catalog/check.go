@@ -193,13 +193,26 @@ func (a *Attribute) checkFunction(s *scene, c *fault.Check) {
 	}
 	if a.Function == "" {
 		c.Add("function", "is missing: the id of the function that fills the attribute")
-	} else if _, ok := s.state.Get(s.account, configlog.KindFunction, a.Function); !ok {
+	} else if r, ok := s.state.Get(s.account, configlog.KindFunction, a.Function); !ok {
 		c.Add("function", "there is no function %q; create it first", a.Function)
+	} else if f, err := functionOf(r); err == nil {
+		a.checkOnError(c, "function", &f)
 	}
 	if ok, _ := regexp.MatchString(`^([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)?$`, a.Path); !ok || len(a.Path) > maxName {
 		c.Add("result_path", "%q must be names or list indexes parted by dots, such as customer.tiers.0", a.Path)
 	}
 	a.checkArguments(s, c)
+}
+
+// checkOnError wants the value that stands in for a call that fails to be one that
+// the attribute can have.
+func (a *Attribute) checkOnError(c *fault.Check, field string, f *Function) {
+	if f.OnError == nil || !a.Type.Valid() {
+		return
+	}
+	if err := a.Fits(f.OnError); err != nil {
+		c.Add(field, "the value on error of function %q %s, and attribute %q would not be filled", f.ID, err, a.Name)
+	}
 }
 
 // argumentName is what the arguments of a function can be called: names that
@@ -242,6 +255,12 @@ func (a *Attribute) checkNeed(s *scene, c *fault.Check, field, need string) {
 		}
 		if other, err := attributeOf(r); err == nil && other.Source == SourceFunction {
 			c.Add(field, "%q is filled by a function itself; an argument must be known without a call", need)
+		}
+	default:
+		for _, p := range policy.CheckName(need, s.environment()) {
+			if p.Severity == policy.Error {
+				c.Add(field, "%s", p.Description)
+			}
 		}
 	}
 }

@@ -106,6 +106,11 @@ func (f *Function) check(s *scene, c *fault.Check) {
 		f.HTTP = &own
 	}
 	f.Check(c)
+	for _, r := range s.state.List(s.account, configlog.KindAttribute) {
+		if a, err := attributeOf(r); err == nil && a.Function == f.ID {
+			a.checkOnError(c, "on_error", f)
+		}
+	}
 }
 
 // String shows a function without its secrets, whatever formats it.

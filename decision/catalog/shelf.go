@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/usherhq/usher/decision/control"
+	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/pipeline/configlog"
 	"github.com/usherhq/usher/pipeline/event"
@@ -32,6 +33,9 @@ type scene struct {
 	account string
 	state   *configlog.State
 }
+
+// environment is what policies may speak of now.
+func (s *scene) environment() *policy.Environment { return compile(s.account, s.state).env }
 
 // Shelf keeps the resources of one kind. T is a plain struct. It is safe for
 // concurrent use.

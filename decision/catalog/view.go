@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"slices"
+
 	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/decision/function"
 	"github.com/usherhq/usher/decision/policy"
@@ -10,7 +12,7 @@ import (
 // kinds are what a view is made from, the account's own settings included.
 var kinds = [...]string{
 	configlog.KindAccount, configlog.KindAttribute, configlog.KindFunction, configlog.KindCalendar,
-	configlog.KindSkill, configlog.KindAgent, configlog.KindBot,
+	configlog.KindSkill, configlog.KindAgent, configlog.KindBot, configlog.KindObjective,
 }
 
 // Families says whether the attributes of a family may be used; the zero value
@@ -114,6 +116,7 @@ func compile(account string, st *configlog.State) *view {
 		}
 	}
 	v.env.Skills, v.env.Agents, v.env.Bots = ids(st, account, configlog.KindSkill), ids(st, account, configlog.KindAgent), ids(st, account, configlog.KindBot)
+	v.env.Objectives = ids(st, account, configlog.KindObjective)
 	v.settle(account, st, declared)
 	return v
 }
@@ -131,6 +134,12 @@ func (v *view) settle(account string, st *configlog.State, declared bool) {
 	}
 	s := a.Attributes
 	v.env.RoutingSkills = s.RoutingSkills
+	for _, r := range st.List(account, configlog.KindBot) {
+		isRouting := func(skill string) bool { return slices.Contains(s.RoutingSkills, skill) }
+		if b, err := botOf(r); err == nil && slices.ContainsFunc(b.Skills, isRouting) {
+			v.env.RoutingBots = append(v.env.RoutingBots, b.ID)
+		}
+	}
 	if s.Strict != nil {
 		v.env.Strict = *s.Strict
 	}

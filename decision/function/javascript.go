@@ -84,6 +84,10 @@ var (
 	asyncMain = regexp.MustCompile(`(?m)(^|[;}])\s*(async\s+function\s*\*?\s*main\b|(const|let|var)\s+main\s*=\s*async\b)`)
 )
 
+// entryPoint finds where main is defined. A comment can pass for it; what has not even
+// that defines none.
+var entryPoint = regexp.MustCompile(`\bfunction\s*\*?\s*main\b|\bmain\s*=|\b(const|let|var)\b[^;]*\bmain\b`)
+
 // compile makes the bytecode of a function that defines main. The source must
 // stand by itself: then nothing in it can end the function that it is put into.
 func compile(source string) ([]byte, error) {
@@ -96,6 +100,9 @@ func compile(source string) ([]byte, error) {
 	return withVM(func(vm *quickjs.VM) ([]byte, error) {
 		if _, err := vm.Compile("\"use strict\";"+source+"\n", quickjs.EvalGlobal); err != nil {
 			return nil, errors.New(complaint(err))
+		}
+		if !entryPoint.MatchString(source) {
+			return nil, errors.New("defines no main: write function main(args)")
 		}
 		code, err := vm.Compile("(function(){\"use strict\";"+source+
 			"\n;return typeof main===\"function\"?main:null})", quickjs.EvalGlobal)

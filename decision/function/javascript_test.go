@@ -132,13 +132,14 @@ func TestCompileRefuses(t *testing.T) {
 		"import x from 'fs'; function main(){}":               "SyntaxError",
 		"with (Math) { }":                                     "SyntaxError",
 		"function main(args) {\n  return 1;\n}\nlet let = 1;": "line 4",
+		"function answer(args) { return 1 }":                  "defines no main",
 	} {
 		if _, err := compile(source); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q gives %v, want %s", source, err, want)
 		}
 	}
 	for _, source := range []string{
-		"const main = (args) => args.n", "function main(){}; // the end", "let n = 1e3, an = 2; function main(){ return n }",
+		"const main = (args) => args.n", "function main(){}; // the end", "var n = 1, main; main = function () { return n }", "let n = 1e3, an = 2; function main(){ return n }",
 	} {
 		if _, err := compile(source); err != nil {
 			t.Errorf("%q: %v", source, err)

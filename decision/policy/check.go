@@ -61,6 +61,15 @@ func (c *compiler) faults(p *Policy) []Problem {
 	return again.check.list
 }
 
+// CheckName finds what is wrong or doubtful about an attribute that is read by its
+// name, as those in conditions are.
+func CheckName(name string, env *Environment) []Problem {
+	c := newCompiler()
+	c.env, c.audit = env, env
+	c.checkName(name, "")
+	return c.check.list
+}
+
 // HasErrors reports whether one of the problems is an error.
 func HasErrors(problems []Problem) bool {
 	for _, p := range problems {

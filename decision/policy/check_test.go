@@ -25,7 +25,7 @@ type checkCase struct {
 		Agents        []string                    `json:"agents"`
 		Bots          []string                    `json:"bots"`
 		RoutingSkills []string                    `json:"routing_skills"`
-		BotSkills     map[string][]string         `json:"bot_skills"`
+		RoutingBots   []string                    `json:"routing_bots"`
 		Objectives    []string                    `json:"objectives"`
 		Calendars     map[string]*policy.Calendar `json:"calendars"`
 	} `json:"env"`
@@ -48,7 +48,7 @@ func (c *checkCase) environment() *policy.Environment {
 	env := &policy.Environment{
 		Strict: c.Env.Strict, Skills: set(c.Env.Skills), Agents: set(c.Env.Agents), Bots: set(c.Env.Bots),
 		RoutingSkills: c.Env.RoutingSkills, Calendars: c.Env.Calendars,
-		BotSkills: c.Env.BotSkills, Objectives: set(c.Env.Objectives),
+		RoutingBots: c.Env.RoutingBots, Objectives: set(c.Env.Objectives),
 	}
 	if c.Env.Attributes != nil {
 		env.Attributes = map[string]policy.Attribute{}

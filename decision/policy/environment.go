@@ -16,9 +16,8 @@ type Environment struct {
 	// RoutingSkills are the skills of the bots that ask: no policy may send a
 	// conversation back to them.
 	RoutingSkills []string
-	// BotSkills are those through which a bot is reached: one that has a routing
-	// skill among them is a routing bot itself.
-	BotSkills map[string][]string
+	// RoutingBots are those bots: they are reached through a routing skill.
+	RoutingBots []string
 	// Objectives are those of the account, by id; nil is not checked.
 	Objectives map[string]struct{}
 	Calendars  map[string]*Calendar

@@ -36,18 +36,17 @@ func (c *compiler) checkLoop(actionType, target, path string) {
 // back to the bot that asks: to one of its skills, or to a bot that has one. Without
 // an environment nothing does.
 func (e *Environment) Loops(actionType, target string) bool {
-	if e == nil || len(e.RoutingSkills) == 0 || target == "" {
+	switch {
+	case e == nil:
 		return false
+	case actionType == TransferToBot && slices.Contains(e.RoutingBots, target):
+		return true
 	}
-	isRouting := func(skill string) bool { return slices.Contains(e.RoutingSkills, skill) }
-	switch actionType {
-	case "", TransferToSkill:
-		return isRouting(target)
-	case TransferToBot:
-		return isRouting(target) || slices.ContainsFunc(e.BotSkills[target], isRouting)
-	}
-	return false
+	return (actionType == "" || actionType == TransferToSkill || actionType == TransferToBot) && slices.Contains(e.RoutingSkills, target)
 }
+
+// Environment is what the set was compiled with; nil for none.
+func (s *Set) Environment() *Environment { return s.env }
 
 // auditRank checks what a rank names: its targets, what its levers pull, and its
 // objective.

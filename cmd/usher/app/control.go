@@ -39,7 +39,7 @@ func (n *node) controlPhase() run.Phase {
 		declared := catalog.New(store, catalog.WithFunctionCheck(functions.Check))
 		n.state = controlState{
 			store: store, control: control.New(store), catalog: declared, functions: functions,
-			policies: policystore.New(store, policystore.WithEnvironment(declared)),
+			policies: policystore.New(store, policystore.WithEnvironment(declared), policystore.WithClock(n.opts.Now)),
 			tokens:   token.New(store, n.opts.Now, rand.Reader),
 		}
 		return worker{run: store.Run, ready: store.Ready(), closeIt: functions.Close}, nil
