@@ -47,7 +47,7 @@ type reportTerm struct {
 
 // PolicyReport answers what became of the policies. It reads every decision of the
 // time and every outcome of the account, columns only and no records: of a million
-// decisions with as many outcomes that takes about a second on two cores.
+// decisions with as many outcomes that takes one to two seconds on two cores.
 func (db *DB) PolicyReport(ctx context.Context, q analytics.PolicyReportQuery) (*analytics.PolicyReport, error) {
 	if q.Grain != analytics.Hour && q.Grain != analytics.Day {
 		return nil, fmt.Errorf("report policies: grain %q is unknown", q.Grain)

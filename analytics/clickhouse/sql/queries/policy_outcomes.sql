@@ -2,7 +2,7 @@
 -- rewards. Kind 1 counts the rewarded decisions older than the window. Outcomes
 -- are attributed as in the view attributed_outcomes, but by hashes of ids and in
 -- one pass, and of two decisions of a conversation, or two outcomes of a kind, in one
--- millisecond either may be taken for the last: a million decisions take a second.
+-- millisecond either may be taken for the last: that is several times faster.
 WITH
     decided AS (
         SELECT cityHash64(decision_id) AS id, conversation_id, time,
