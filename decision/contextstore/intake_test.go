@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,7 +39,7 @@ func checkEngagement(t *testing.T, line string) {
 	given, faults, _ := strings.Cut(given, "!")
 	name, text, _ := strings.Cut(given, " ")
 	group := "customerinfo"
-	if strings.Contains("age gender language company", name) {
+	if slices.Contains([]string{"age", "gender", "language", "company"}, name) {
 		group = "personalinfo"
 	}
 	var value, want any

@@ -166,8 +166,8 @@ func read(body []byte, into any) error {
 	var c fault.Check
 	var members map[string]json.RawMessage
 	if t := reflect.TypeOf(into).Elem(); t.Kind() == reflect.Struct && json.Unmarshal(body, &members) == nil {
-		for i := range t.NumField() {
-			name, f := t.Field(i).Tag.Get("json"), reflect.New(t.Field(i).Type)
+		for member := range t.Fields() {
+			name, f := member.Tag.Get("json"), reflect.New(member.Type)
 			if raw, there := members[name]; there {
 				misfit(&c, name, json.Unmarshal(raw, f.Interface()))
 			}

@@ -110,8 +110,7 @@ func queryFaults(ctx context.Context, r *http.Request) []fault.Violation {
 	if !ok || query == "" {
 		return nil
 	}
-	var e *fault.Error
-	if errors.As(p.check(query), &e) {
+	if e, bad := errors.AsType[*fault.Error](p.check(query)); bad {
 		return e.Violations
 	}
 	return nil
