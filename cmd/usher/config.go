@@ -68,8 +68,9 @@ func (s *settings) configured(w *world, do func(*cobra.Command, []string, *confi
 
 func newConfigCommand(w *world) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "config",
-		Short: "Move the control state between installations, or print the configuration's schema",
+		Use:     "config",
+		Short:   "Move the control state between installations, or print the configuration's schema",
+		Example: "  usher config export > state.jsonl\n  usher config import state.jsonl --dry-run\n  usher config schema",
 	}
 	c.AddCommand(newConfigExportCommand(w), newConfigImportCommand(w), newConfigSchemaCommand(w))
 	return c
@@ -139,9 +140,10 @@ func (w *world) input(args []string, read func(io.Reader) error) (err error) {
 
 func newConfigSchemaCommand(w *world) *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema",
-		Short: "Print the JSON Schema of the configuration file",
-		Args:  cobra.NoArgs,
+		Use:     "schema",
+		Short:   "Print the JSON Schema of the configuration file",
+		Example: "  usher config schema > usher.schema.json",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			text, err := config.Schema()
 			if err != nil {

@@ -28,7 +28,7 @@ type demoSettings struct {
 }
 
 func newDemoCommand(w *world) *cobra.Command {
-	c := &cobra.Command{Use: "demo", Short: "See it learn on real data"}
+	c := &cobra.Command{Use: "demo", Short: "See it learn on real data", Example: "  usher demo incidents --report report.json --once"}
 	c.AddCommand(newDemoIncidentsCommand(w))
 	return c
 }

@@ -133,7 +133,8 @@ func newDLQListCommand(w *world) *cobra.Command {
 	var flags letterFlags
 	c := &cobra.Command{
 		Use: "list", Short: "Show dead letters as JSON lines", Args: cobra.NoArgs,
-		Long: "Shows every event that is still dead once, as it died last.",
+		Example: "  usher dlq list",
+		Long:    "Shows every event that is still dead once, as it died last.",
 	}
 	s.bind(c, toolSections()...)
 	flags.bind(c)
@@ -162,6 +163,7 @@ func newDLQReplayCommand(w *world) *cobra.Command {
 	dryRun := false
 	c := &cobra.Command{
 		Use: "replay", Short: "Put dead letters back on the topic they came from", Args: cobra.NoArgs,
+		Example: "  usher dlq replay",
 		Long: `Prints one JSON object with the counts: letters seen, picked and replayed; those
 skipped because the same event died again later (older), was put back since it
 last died (replayed) or is stored meanwhile (stored); and those that cannot be

@@ -28,12 +28,7 @@ type page struct{ text strings.Builder }
 // line prints a line. Texts among args come from callers, so what does not print
 // is escaped.
 func (p *page) line(format string, args ...any) {
-	for i, arg := range args {
-		if text, ok := arg.(string); ok {
-			args[i] = shown(text)
-		}
-	}
-	fmt.Fprintf(&p.text, format+"\n", args...)
+	fmt.Fprintf(&p.text, format+"\n", printable(args)...)
 }
 
 // table prints rows with aligned columns.
@@ -158,28 +153,33 @@ func (p *page) policies(d *usherv1.DecisionRecord) {
 	}
 	p.line("\nPolicies, in order")
 	for i, t := range d.GetPolicies() {
-		text := fmt.Sprintf("%3d. %-11s %s", i+1, t.GetState(), t.GetPolicy())
-		if t.GetException() {
-			text += ", by its exception"
-		}
-		if t.GetPolicy() == d.GetPolicy() && d.GetPolicy() != "" {
-			text += "  <- decided"
-		}
-		if t.GetCause() != "" {
-			text += "  (" + t.GetCause() + ")"
-		}
-		p.line("%s", text)
-		if t.GetState() == "NOT_REACHED" {
-			continue
-		}
-		rows := make([][]string, 0, len(t.GetConditions()))
-		for _, c := range t.GetConditions() {
-			if mattered(t, c) {
-				rows = append(rows, condition(c))
-			}
-		}
-		p.table(rows)
+		p.trace(fmt.Sprintf("%3d. ", i+1), d, t)
 	}
+}
+
+// trace says what one policy said, and each of its conditions.
+func (p *page) trace(indent string, d *usherv1.DecisionRecord, t *usherv1.PolicyTrace) {
+	text := fmt.Sprintf("%-11s %s", t.GetState(), t.GetPolicy())
+	if t.GetException() {
+		text += ", by its exception"
+	}
+	if t.GetPolicy() == d.GetPolicy() && d.GetPolicy() != "" {
+		text += "  <- decided"
+	}
+	if t.GetCause() != "" {
+		text += "  (" + t.GetCause() + ")"
+	}
+	p.line("%s", indent+text)
+	if t.GetState() == "NOT_REACHED" {
+		return
+	}
+	rows := make([][]string, 0, len(t.GetConditions()))
+	for _, c := range t.GetConditions() {
+		if mattered(t, c) {
+			rows = append(rows, condition(c))
+		}
+	}
+	p.table(rows)
 }
 
 // mattered leaves out what the effect of a branch asked when the branch was not
@@ -199,7 +199,10 @@ func mattered(t *usherv1.PolicyTrace, c *usherv1.ConditionTrace) bool {
 }
 
 func condition(c *usherv1.ConditionTrace) []string {
-	said := strings.TrimSpace(c.GetAttribute() + " " + c.GetOperator())
+	said := c.GetAttribute()
+	if c.GetOperator() != said { // of a window of time the two are one word
+		said = strings.TrimSpace(said + " " + c.GetOperator())
+	}
 	if c.GetExpected() != nil {
 		said += " " + value(c.GetExpected())
 	}
@@ -233,7 +236,7 @@ func (p *page) candidates(d *usherv1.DecisionRecord) {
 		return
 	}
 	p.line("\nCandidates")
-	rows := [][]string{{"", "score", "std err", "priority", "probability", ""}}
+	rows := [][]string{{"", "score", "std err", "priority", "probability", "note"}}
 	for _, c := range d.GetCandidates() {
 		verdict := c.GetVerdict()
 		if c.GetEligible() && !c.GetKnown() && ranked(d) {

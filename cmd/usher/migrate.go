@@ -29,7 +29,7 @@ steps back, and shows what is applied. Taking a step back deletes its tables.`,
 	to := 0
 	add := func(name, short string, do func(context.Context, *clickhouse.DB) error) *cobra.Command {
 		var s settings
-		c := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs}
+		c := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, Example: "  usher migrate " + name}
 		s.bind(c, toolSections()...)
 		c.RunE = s.configured(w, func(c *cobra.Command, _ []string, cfg *config.Config) (err error) {
 			db, err := app.OpenStore(c.Context(), cfg)
@@ -49,6 +49,7 @@ steps back, and shows what is applied. Taking a step back deletes its tables.`,
 	up.Flags().IntVar(&to, "to", 0, "last step to apply; 0 means the newest")
 	down := add("down", "Take steps back; their tables and rows are deleted", func(ctx context.Context, db *clickhouse.DB) error { return db.MigrateDown(ctx, to) })
 	down.Flags().IntVar(&to, "to", 0, "last step to keep; 0 keeps none")
+	down.Example += " --to 2"
 	_ = down.MarkFlagRequired("to") // the flag is declared one line above
 	add("status", "Show the steps and which are applied", func(context.Context, *clickhouse.DB) error { return nil })
 	return parent

@@ -91,11 +91,11 @@ func (w *world) environmentFile(name string) (*policy.Environment, error) {
 		return nil, err
 	}
 	if s.fault != nil {
-		return nil, &usageError{fmt.Errorf("%s:%d: %w", s.name, s.faultLine, s.fault)}
+		return nil, s.unreadable()
 	}
 	env, err := policytest.ParseEnvironment(s.json)
 	if err != nil {
-		return nil, inFile(name, err)
+		return nil, s.place(err, nil)
 	}
 	return env, nil
 }
@@ -248,7 +248,7 @@ func printProblems(w *world, list []placed) {
 			about += ": "
 		}
 		// What cannot be printed cannot be reported either.
-		_, _ = fmt.Fprintf(w.out, "%s: %s %s: %s%s\n", place, strings.ToLower(string(p.Severity)), p.Code, about, p.Description)
+		_, _ = fmt.Fprintf(w.out, "%s: %s %s: %s%s\n", shown(place), strings.ToLower(string(p.Severity)), p.Code, shown(about), shown(p.Description))
 	}
 }
 

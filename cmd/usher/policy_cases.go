@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/decision/policy/policytest"
+	"github.com/usherhq/usher/internal/fault"
+	"github.com/usherhq/usher/pipeline/event"
 )
 
 func newPolicyTestCommand(w *world) *cobra.Command {
@@ -20,12 +23,14 @@ func newPolicyTestCommand(w *world) *cobra.Command {
 		Short: "Run tests of policies: what goes in, what must come out",
 		Long: `Each file names its policies and lists cases: attributes, context, candidates and
 live state in; the policy, the actions and the reasons that must come out. The
-engine that answers bots decides them. Coverage counts for every condition of an
-enabled policy whether the cases saw it TRUE and FALSE.
+engine that answers bots decides them. A case that fails shows what was expected
+beside what came, and why: each condition with the value it saw. Coverage counts for
+every condition of an enabled policy whether the cases saw it TRUE and FALSE.
 
-Exit code 0: all passed; 1: a case failed, the policies have errors, or too little
-is covered; 2: a file cannot be read.`,
-		Example: "  usher policy test policies_test.yaml --min-coverage 90",
+Exit code 0: all passed; 1: a case failed or names a policy that is not there, the
+policies have errors, or too little is covered; 2: a file of tests cannot be read or
+says what tests cannot say.`,
+		Example: "  usher policy test policies_test.yaml --min-coverage 90\n  usher policy test *_test.yaml --json",
 		Args:    cobra.MinimumNArgs(1),
 	}
 	c.Flags().Float64Var(&minimum, "min-coverage", 0, "percent of the conditions' truth values that the cases must see, in each file")
@@ -41,7 +46,7 @@ is covered; 2: a file cannot be read.`,
 				return err
 			}
 		}
-		return r.end()
+		return r.end(len(args))
 	}
 	return c
 }
@@ -52,20 +57,32 @@ type testRun struct {
 	minimum       float64
 	json, verbose bool
 
-	cases, failed, bad int // bad: files with errors or too little coverage
+	cases, failed, bad, unread int // bad: files with errors or too little coverage
 }
 
+// testFile is one file of tests with the files that it names.
+type testFile struct {
+	*source
+	others map[string]*source
+}
+
+// file runs one file. What is wrong with it is told and counted: the files after it
+// run all the same. The error is about the run.
 func (r *testRun) file(ctx context.Context, name string) error {
 	s, err := r.readSource(name)
 	if err != nil {
-		return err
+		r.cannot(err)
+		return nil
 	}
 	if s.fault != nil {
-		return &usageError{fmt.Errorf("%s:%d: %w", s.name, s.faultLine, s.fault)}
+		r.cannot(s.unreadable())
+		return nil
 	}
-	suite, err := policytest.Parse(s.json, func(inner string) ([]byte, error) { return r.beside(name, inner) })
+	f := testFile{source: s, others: map[string]*source{}}
+	suite, err := policytest.Parse(s.json, func(inner string) ([]byte, error) { return r.beside(&f, name, inner) })
 	if err != nil {
-		return inFile(name, err)
+		r.cannot(s.place(err, f.others))
+		return nil
 	}
 	report, err := suite.Run(ctx)
 	if err != nil {
@@ -75,23 +92,54 @@ func (r *testRun) file(ctx context.Context, name string) error {
 	if r.json {
 		return r.printJSON(name, suite, report)
 	}
-	r.print(name, suite, report)
+	r.print(&f, suite, report)
 	return nil
 }
 
+// cannot tells why a file of tests does not run.
+func (r *testRun) cannot(err error) {
+	r.unread++
+	_, _ = fmt.Fprintln(r.err, explain(err)) // what cannot be printed cannot be reported either
+}
+
 // beside reads a file that another one names, relative to it.
-func (r *testRun) beside(name, inner string) ([]byte, error) {
-	if !filepath.IsAbs(inner) {
-		inner = filepath.Join(filepath.Dir(name), inner)
+func (r *testRun) beside(f *testFile, name, inner string) ([]byte, error) {
+	at := inner
+	if !filepath.IsAbs(at) {
+		at = filepath.Join(filepath.Dir(name), at)
 	}
-	s, err := r.readSource(inner)
+	s, err := r.readSource(at)
 	if err != nil {
 		return nil, err
 	}
+	f.others[inner] = s
 	if s.fault != nil {
-		return nil, &usageError{fmt.Errorf("%s:%d: %w", s.name, s.faultLine, s.fault)}
+		var check fault.Check
+		check.Add("", "%s", s.fault)
+		return nil, check.Err("the file cannot be read")
 	}
 	return s.json, nil
+}
+
+// placed finds the lines of problems.
+func (f *testFile) placed(list []policytest.Problem) []placed {
+	out := make([]placed, len(list))
+	names := []string{f.name}
+	for i, p := range list {
+		home := f.source
+		if other := f.others[p.File]; other != nil {
+			home = other
+		}
+		out[i] = placed{Problem: p.Problem, file: home.name, line: home.faultLine}
+		if home.fault == nil {
+			out[i].line = home.lineOf(&p.Problem, "")
+		}
+		if !slices.Contains(names, home.name) {
+			names = append(names, home.name)
+		}
+	}
+	sortPlaced(out, names)
+	return out
 }
 
 // verdict notes what is wrong with a whole file.
@@ -111,28 +159,26 @@ func (r *testRun) verdict(suite *policytest.Suite, c *policytest.Coverage) (errs
 
 func (r *testRun) line(format string, args ...any) { _, _ = fmt.Fprintf(r.out, format+"\n", args...) }
 
-func (r *testRun) print(name string, suite *policytest.Suite, report *policytest.Report) {
-	for _, p := range suite.Problems {
-		if p.Severity == policy.Error || r.verbose {
-			r.line("%s: %s %s: %s %s: %s", name, p.Severity, p.Code, p.Policy, p.Path, p.Description)
-		}
+func (r *testRun) print(f *testFile, suite *policytest.Suite, report *policytest.Report) {
+	list := f.placed(suite.Problems)
+	if !r.verbose {
+		list = slices.DeleteFunc(list, func(p placed) bool { return p.Severity != policy.Error })
 	}
+	printProblems(r.world, list)
 	for i := range report.Cases {
 		one := &report.Cases[i]
 		switch {
 		case len(one.Failures) > 0:
-			r.line("FAIL %s: %s", name, one.Name)
-			for _, f := range one.Failures {
-				r.difference(&f)
-			}
+			r.line("FAIL %s:%d: %s", shown(f.name), f.line(one.At), shown(one.Name))
+			_, _ = r.out.Write([]byte(failure(one)))
 		case r.verbose:
-			r.line("ok   %s: %s", name, one.Name)
+			r.line("ok   %s:%d: %s", shown(f.name), f.line(one.At), shown(one.Name))
 		}
 	}
 	c := &report.Coverage
 	errs, thin := r.verdict(suite, c)
-	r.line("%s: %d of %d cases passed, coverage %.1f %% of %s", name, len(report.Cases)-report.Failed(), len(report.Cases), c.Percent(),
-		amount(len(c.Conditions), "condition", "conditions"))
+	r.line("%s: %d of %s passed, coverage %.1f %% of %s", shown(f.name), len(report.Cases)-report.Failed(), amount(len(report.Cases), "case", "cases"),
+		c.Percent(), amount(len(c.Conditions), "condition", "conditions"))
 	if errs > 0 {
 		r.line("  the policies have %s", amount(errs, "error", "errors"))
 	}
@@ -141,10 +187,10 @@ func (r *testRun) print(name string, suite *policytest.Suite, report *policytest
 	}
 	if thin || r.verbose {
 		for _, u := range c.Uncovered() {
-			r.line("  not covered: %s %s (%s): %s", u.Policy, u.Path, u.Text, seen(&u))
+			r.line("  not covered: %s %s (%s): %s", shown(u.Policy), u.Path, shown(u.Text), seen(&u))
 		}
 		for _, id := range c.Unmatched {
-			r.line("  never matched: %s", id)
+			r.line("  never matched: %s", shown(id))
 		}
 	}
 }
@@ -161,40 +207,71 @@ func seen(c *policytest.Condition) string {
 	return "never asked"
 }
 
-// difference prints what was wanted and what came, as a diff does. Lines that are
-// on both sides stand once.
-func (r *testRun) difference(f *policytest.Failure) {
-	r.line("  %s", f.Field)
-	common := 0
-	for common < len(f.Want) && common < len(f.Got) && f.Want[common] == f.Got[common] {
-		r.line("      %s", f.Want[common])
-		common++
+// failure tells what was expected beside what came, and why it came.
+func failure(one *policytest.Result) string {
+	var p page
+	rows := [][]string{{"", "EXPECTED", "GOT"}}
+	for _, f := range one.Failures {
+		for i := range max(len(f.Want), len(f.Got), 1) {
+			row := []string{"", "", ""}
+			if i == 0 {
+				row[0] = f.Field
+			}
+			if i < len(f.Want) {
+				row[1] = f.Want[i]
+			}
+			if i < len(f.Got) {
+				row[2] = f.Got[i]
+			}
+			rows = append(rows, row)
+		}
 	}
-	for _, text := range f.Want[common:] {
-		r.line("    - %s", text)
+	p.table(rows)
+	for _, f := range one.Failures {
+		if f.Note != "" {
+			p.line("  %s", f.Note)
+		}
 	}
-	for _, text := range f.Got[common:] {
-		r.line("    + %s", text)
+	if d := event.DecisionToProto(&event.Decision{Policies: one.Why}); len(one.Why) > 0 {
+		if one.Decision != nil {
+			d.Policy = one.Decision.Policy
+		}
+		p.line("  why:")
+		for _, t := range d.GetPolicies() {
+			p.trace("    ", d, t)
+		}
 	}
+	return p.text.String()
 }
 
-func (r *testRun) end() error {
-	if r.failed == 0 && r.bad == 0 {
+func (r *testRun) end(files int) error {
+	switch {
+	case r.unread > 0:
+		text := fmt.Sprintf("%d of %s cannot be run", r.unread, amount(files, "file", "files"))
+		if r.cases > 0 {
+			text += fmt.Sprintf("; of the others %d of %s failed", r.failed, amount(r.cases, "case", "cases"))
+		}
+		return &outcome{code: 2, text: text}
+	case r.failed == 0 && r.bad == 0:
 		return nil
 	}
-	return &outcome{code: 1, text: fmt.Sprintf("%d of %s failed, %s below the bar", r.failed, amount(r.cases, "case", "cases"), amount(r.bad, "file", "files"))}
+	text := fmt.Sprintf("%d of %s failed", r.failed, amount(r.cases, "case", "cases"))
+	if r.bad > 0 {
+		text += fmt.Sprintf("; %s with errors or too little coverage", amount(r.bad, "file", "files"))
+	}
+	return &outcome{code: 1, text: text}
 }
 
 // shownReport is a report as JSON.
 type shownReport struct {
-	File      string           `json:"file"`
-	Cases     int              `json:"cases"`
-	Failed    int              `json:"failed"`
-	Failures  []shownFailure   `json:"failures,omitempty"`
-	Coverage  float64          `json:"coverage_percent"`
-	Uncovered []shownCondition `json:"uncovered,omitempty"`
-	Unmatched []string         `json:"never_matched,omitempty"`
-	Problems  []policy.Problem `json:"problems,omitempty"`
+	File      string               `json:"file"`
+	Cases     int                  `json:"cases"`
+	Failed    int                  `json:"failed"`
+	Failures  []shownFailure       `json:"failures,omitempty"`
+	Coverage  float64              `json:"coverage_percent"`
+	Uncovered []shownCondition     `json:"uncovered,omitempty"`
+	Unmatched []string             `json:"never_matched,omitempty"`
+	Problems  []policytest.Problem `json:"problems,omitempty"`
 }
 
 type shownFailure struct {
@@ -202,6 +279,7 @@ type shownFailure struct {
 	Field string   `json:"field"`
 	Want  []string `json:"want"`
 	Got   []string `json:"got"`
+	Note  string   `json:"note,omitempty"`
 }
 
 type shownCondition struct {
@@ -221,7 +299,7 @@ func (r *testRun) printJSON(name string, suite *policytest.Suite, report *policy
 	}
 	for _, one := range report.Cases {
 		for _, f := range one.Failures {
-			out.Failures = append(out.Failures, shownFailure{one.Name, f.Field, f.Want, f.Got})
+			out.Failures = append(out.Failures, shownFailure{one.Name, f.Field, f.Want, f.Got, f.Note})
 		}
 	}
 	for _, u := range c.Uncovered() {

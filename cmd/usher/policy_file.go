@@ -311,32 +311,39 @@ func (y *yamlWriter) json(v any) error {
 	return nil
 }
 
-// place gives the violations of a refused document their lines.
-func (s *source) place(err error) error {
+// place gives the violations of a refused document their lines, and their order. A
+// violation of another file that the document names begins with that name.
+func (s *source) place(err error, others map[string]*source) error {
 	f, ok := errors.AsType[*fault.Error](err)
 	if !ok || len(f.Violations) == 0 {
 		return err
 	}
-	own := *f
-	own.Violations = make([]fault.Violation, len(f.Violations))
+	list := make([]placed, len(f.Violations))
+	names := []string{s.name}
 	for i, v := range f.Violations {
-		if n := s.line(inDocument(v.Field)); n > 0 {
-			v.Field = fmt.Sprintf("%s:%d: %s", s.name, n, v.Field)
+		home, at := s, v.Field
+		if name, rest, ok := strings.Cut(at, ": "); ok && others[name] != nil {
+			home, at = others[name], rest
+			names = append(names, home.name)
 		}
-		own.Violations[i] = v
+		list[i] = placed{file: home.name, line: max(home.faultLine, home.line(inDocument(at)))}
+		list[i].Path, list[i].Description = at, v.Description
+	}
+	sortPlaced(list, names)
+	own := *f
+	own.Violations = make([]fault.Violation, len(list))
+	for i, p := range list {
+		own.Violations[i] = fault.Violation{Field: p.Path, Description: p.Description}
+		if p.line > 0 {
+			own.Violations[i].Field = strings.TrimSuffix(fmt.Sprintf("%s:%d: %s", p.file, p.line, p.Path), ": ")
+		}
 	}
 	return &own
 }
 
-// inFile says in which file the input is wrong.
-func inFile(name string, err error) error {
-	f, ok := errors.AsType[*fault.Error](err)
-	if !ok {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	own := *f
-	own.Message = name + ": " + f.Message
-	return &own
+// unreadable says why it is neither JSON nor YAML.
+func (s *source) unreadable() error {
+	return &usageError{fmt.Errorf("%s:%d: %w", s.name, s.faultLine, s.fault)}
 }
 
 // inDocument is a place of a request's document as a place of the file.

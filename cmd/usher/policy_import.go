@@ -38,7 +38,7 @@ func (t *taken) print(out io.Writer) error {
 		if len(p.ids) == 0 {
 			continue
 		}
-		if _, err := fmt.Fprintf(out, "%s: %s\n", p.name, strings.Join(p.ids, ", ")); err != nil {
+		if _, err := fmt.Fprintf(out, "%s: %s\n", p.name, shown(strings.Join(p.ids, ", "))); err != nil {
 			return err
 		}
 	}
@@ -163,10 +163,17 @@ func (a *api) vacate(ctx context.Context, req *usherv1.ImportPoliciesRequest) er
 // importProblems prints what the server found, in the order of the file, and
 // counts the errors. Problems of policies that the file does not have stand last,
 // without a line.
-func (w *world) importProblems(s *source, answer *usherv1.ImportPoliciesResponse) (errs int) {
+func (w *world) importProblems(s *source, format string, answer *usherv1.ImportPoliciesResponse) (errs int) {
 	titles := map[string]string{}
 	for _, p := range answer.GetPolicies() {
 		titles[path.Base(p.GetName())] = p.GetDisplayName()
+	}
+	// What cannot be read has no policies, and was refused before.
+	brought := map[string]bool{}
+	if read, err := foreign.Read(format, s.json); err == nil {
+		for _, p := range read.Policies {
+			brought[p.Name] = true
+		}
 	}
 	var list []placed
 	for _, p := range answer.GetProblems() {
@@ -178,6 +185,8 @@ func (w *world) importProblems(s *source, answer *usherv1.ImportPoliciesResponse
 		}}
 		if one.line = s.lineOf(&one.Problem, titles[p.GetPolicy()]); one.line > 0 {
 			one.file = s.name
+		} else if brought[p.GetPolicy()] { // its name was made up, as for Amazon Connect
+			one.file, one.line = s.name, 1
 		} else {
 			one.file = "on the server"
 		}

@@ -166,7 +166,7 @@ it would change, "usher policy publish ID" makes it the live list.`,
 
 func newDraftListCommand(w *world) *cobra.Command {
 	var r reach
-	c := &cobra.Command{Use: "list", Short: "List the drafts", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "list", Short: "List the drafts", Args: cobra.NoArgs, Example: "  usher policy draft list"}
 	r.bind(c)
 	c.RunE = w.served(&r, func(ctx context.Context, a *api, _ []string) error {
 		t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
@@ -194,7 +194,7 @@ func newDraftListCommand(w *world) *cobra.Command {
 
 func newDraftDeleteCommand(w *world) *cobra.Command {
 	var r reach
-	c := &cobra.Command{Use: "delete DRAFT", Short: "Throw a draft away; the live list stays as it is", Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{Use: "delete DRAFT", Short: "Throw a draft away; the live list stays as it is", Args: cobra.ExactArgs(1), Example: "  usher policy draft delete move"}
 	r.bind(c)
 	c.RunE = w.served(&r, func(ctx context.Context, a *api, args []string) error {
 		if err := a.call(ctx, http.MethodDelete, a.draftPath(args[0]), nil, nil); err != nil {
@@ -212,7 +212,7 @@ func (a *api) draftPath(id string) string { return a.path("/policyDrafts/" + url
 func newPolicySwitchCommand(w *world, verb, short string) *cobra.Command {
 	var r reach
 	var req usherv1.EnablePolicyRequest // that of disabling has the same fields
-	c := &cobra.Command{Use: verb + " ID", Short: short, Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{Use: verb + " ID", Short: short, Args: cobra.ExactArgs(1), Example: "  usher policy " + verb + " outage --reason 'by the desk'"}
 	r.bind(c)
 	changeReason(c, &req.Reason)
 	c.RunE = w.served(&r, func(ctx context.Context, a *api, args []string) error {

@@ -52,7 +52,7 @@ Exit code 0: done; 1: the server refused; 2: the document is not valid.`,
 			return err
 		}
 		if s.fault != nil {
-			return &usageError{fmt.Errorf("%s:%d: %w", s.name, s.faultLine, s.fault)}
+			return s.unreadable()
 		}
 		a, err := w.api(r)
 		if err != nil {
@@ -73,7 +73,7 @@ func (w *world) importPolicies(ctx context.Context, a *api, s *source, req *ushe
 	}
 	if overwrite {
 		if err := a.vacate(ctx, req); err != nil {
-			return s.place(err)
+			return s.place(err, nil)
 		}
 	}
 	var answer usherv1.ImportPoliciesResponse
@@ -81,9 +81,9 @@ func (w *world) importPolicies(ctx context.Context, a *api, s *source, req *ushe
 		if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind == fault.Conflict && req.GetDraft() != "" {
 			return fmt.Errorf("%w; --overwrite replaces the draft, \"usher policy draft delete %s\" throws it away", err, shown(req.GetDraft()))
 		}
-		return s.place(err)
+		return s.place(err, nil)
 	}
-	errs := w.importProblems(s, &answer)
+	errs := w.importProblems(s, req.GetFormat(), &answer)
 	done := "imported"
 	if req.GetValidateOnly() {
 		done = "would import"
@@ -103,7 +103,11 @@ func (w *world) importPolicies(ctx context.Context, a *api, s *source, req *ushe
 	if err := t.print(w.out); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w.err, "%s %s into %s: %s\n", done, amount(t.count(), "policy", "policies"), where, t.summary())
+	rest := ""
+	if errs > 0 {
+		rest = fmt.Sprintf("; it cannot be published before %s mended", amount(errs, "error is", "errors are"))
+	}
+	_, err = fmt.Fprintf(w.err, "%s %s into %s: %s%s\n", done, amount(t.count(), "policy", "policies"), where, t.summary(), rest)
 	return err
 }
 

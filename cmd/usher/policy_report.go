@@ -52,7 +52,7 @@ Policies that never matched and attributes that were UNKNOWN are listed too.`,
 			}
 			var answer usherv1.ReportPoliciesResponse
 			if err := a.call(ctx, http.MethodGet, a.path("/policies:report?"+query.Encode()), nil, &answer); err != nil {
-				return err
+				return a.objective(ctx, objective, err)
 			}
 			if asJSON {
 				return w.protoJSON(&answer)

@@ -59,7 +59,7 @@ func TestPoliciesByFile(t *testing.T) {
 	tool("policy", "import", desk, "--enable", "--reason", "as in git").want(t, "the import", 0, "imported 6 policies into the list")
 	tool("policy", "diff", "live", desk, "--exit-code").want(t, "a diff after the import", 0, "no difference")
 	tool("policy", "import", filepath.Join(examplesFolder(), "liveperson.json"), "--draft", "moved").
-		want(t, "an import into a draft", 0, "into the draft moved")
+		want(t, "an import into a draft", 0, "into the draft moved", "it cannot be published before 3 errors are mended")
 	tool("policy", "diff", "live", "moved").want(t, "a diff with a draft", 0, "+ office-hours")
 	bad := file(t, "bad.yaml", "- name: bad\n  effect: {fixed: {actions: []}}\n")
 	tool("policy", "import", bad).want(t, "a bad import", 2, "bad.yaml:2: ")
@@ -115,6 +115,8 @@ func simulations(t *testing.T, p *process, token, desk string) {
 	other := file(t, "other.yaml", "- name: all\n  effect: {fixed: {actions: [{type: TRANSFER_TO_SKILL, target: sales}]}}\n")
 	tool("policy", "simulate", "--since", "1h", "--draft", other, "--max-changed", "50").
 		want(t, "another list", 3, "1 of 1 decisions change", "sales by all", "more than 50 %")
+	tool("policy", "simulate", "--draft", other, "--objective", "nope").want(t, "no such objective", 2, `--objective: there is no objective "nope", only default`)
+	tool("policy", "report", "--objective", "nope").want(t, "a report on no such objective", 2, "only default")
 	// The draft speaks of custom attributes that the account does not have.
 	tool("policy", "simulate", "--since", "1h", "--draft", "moved", "--json").want(t, "a draft", 3, `"decisions": "1"`, "the draft has 3 errors")
 }

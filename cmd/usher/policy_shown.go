@@ -25,3 +25,13 @@ func shown(text string) string {
 	}
 	return b.String()
 }
+
+// printable escapes the texts among the arguments of a format.
+func printable(args []any) []any {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = shown(text)
+		}
+	}
+	return args
+}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/internal/fault"
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
 )
 
@@ -36,6 +39,8 @@ func newPolicySimulateCommand(w *world) *cobra.Command {
 tells how many change, by which condition, from where to where, and what the
 outcome would have been under the objective, with an interval.
 
+A decision that no policy made is said to be "by default".
+
 Exit code 0: within bounds; 1: it failed; 2: the input is wrong; 3: more than
 --max-changed percent of the decisions change, or the draft has errors.`,
 		Example: "  usher policy simulate --since 7d --draft policies.yaml --max-changed 5\n  usher policy simulate --draft holiday-draft --json",
@@ -46,7 +51,7 @@ Exit code 0: within bounds; 1: it failed; 2: the input is wrong; 3: more than
 	f.StringVar(&draft, "draft", "", "file with the whole list, or the id of a draft")
 	f.StringVar(&format, "format", "", formatUsage())
 	f.StringVar(&since, "since", "7d", "decisions of this long until now, such as 12h, 7d, 2w")
-	f.Float64Var(&most, "max-changed", 100, "percent of the decisions that may change")
+	f.Float64Var(&most, "max-changed", 100, "percent of the decisions that may change, 0 to 100")
 	f.Int32Var(&req.Limit, "limit", 0, "how many decisions to replay at the most, the newest first; 0 means 10,000")
 	f.Int32Var(&req.Examples, "examples", 0, "how many changed decisions to list; 0 means 20")
 	f.StringVar(&req.Objective, "objective", "", "objective of the estimate; default when empty")
@@ -54,6 +59,9 @@ Exit code 0: within bounds; 1: it failed; 2: the input is wrong; 3: more than
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if draft == "" {
 			return &usageError{fmt.Errorf("--draft is missing: name a file or a draft")}
+		}
+		if math.IsNaN(most) || most < 0 || most > 100 {
+			return &usageError{fmt.Errorf("--max-changed %g is not a percentage from 0 to 100", most)}
 		}
 		d, err := longDuration(since)
 		if err != nil {
@@ -117,9 +125,31 @@ func (w *world) simulate(ctx context.Context, r reach, draft, format string, req
 	}
 	var answer usherv1.SimulatePoliciesResponse
 	if err := a.call(ctx, http.MethodPost, a.path("/policies:simulate"), req, &answer); err != nil {
-		return nil, err
+		return nil, a.objective(ctx, req.GetObjective(), err)
 	}
 	return &answer, nil
+}
+
+// objective says which objectives there are when a call failed because of one that
+// is not.
+func (a *api) objective(ctx context.Context, name string, failure error) error {
+	if name == "" || fault.KindOf(failure) != fault.NotFound {
+		return failure
+	}
+	var answer usherv1.ListObjectivesResponse
+	if err := a.call(ctx, http.MethodGet, a.path("/objectives?page_size=100"), nil, &answer); err != nil {
+		return failure //nolint:nilerr // the first failure is the one to tell
+	}
+	known := []string{"default"}
+	for _, o := range answer.GetObjectives() {
+		known = append(known, path.Base(o.GetName()))
+	}
+	slices.Sort(known)
+	known = slices.Compact(known)
+	if slices.Contains(known, name) {
+		return failure
+	}
+	return &usageError{fmt.Errorf("--objective: there is no objective %q, only %s", name, strings.Join(known, ", "))}
 }
 
 // messages are policies as the API takes them.
@@ -172,7 +202,7 @@ func percent(part, whole int64) float64 {
 // simulation prints what would have been, as tables.
 func (w *world) simulation(s *usherv1.SimulatePoliciesResponse) error {
 	t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
-	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) } // an error stays with t until Flush
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", printable(args)...) } // an error stays with t until Flush
 	line("%d of %d decisions change (%.2f %%)", s.GetChanged(), s.GetDecisions(), percent(s.GetChanged(), s.GetDecisions()))
 	causes := make([]string, 0, len(s.GetSkipped()))
 	for cause := range s.GetSkipped() {
@@ -185,7 +215,7 @@ func (w *world) simulation(s *usherv1.SimulatePoliciesResponse) error {
 	if list := s.GetConditions(); len(list) > 0 {
 		line("\nCHANGED\tBY CONDITION\tATTRIBUTE\tWHICH IS")
 		for _, c := range list {
-			line("%d\t%s %s\t%s\t%s", c.GetChanged(), c.GetPolicy(), c.GetPath(), orDash(c.GetAttribute()), c.GetKind())
+			line("%d\t%s %s\t%s\t%s", c.GetChanged(), c.GetPolicy(), c.GetPath(), orDash(c.GetAttribute()), strings.ToLower(c.GetKind()))
 		}
 	}
 	if list := s.GetRoutes(); len(list) > 0 {
@@ -209,7 +239,11 @@ func (w *world) simulation(s *usherv1.SimulatePoliciesResponse) error {
 
 func estimate(line func(string, ...any), e *usherv1.PolicyEstimate) {
 	line("\nREWARD under %s, %s", e.GetObjective(), amount(int(e.GetRewards()), "decision with a reward", "decisions with a reward"))
-	line("as it was\t%.4f", e.GetLogged())
+	if e.GetRewards() == 0 {
+		line("as it was\tnot known: no decision has a reward yet")
+	} else {
+		line("as it was\t%.4f", e.GetLogged())
+	}
 	if e.GetTrusted() {
 		line("as it would have been\t%.4f\t(%.4f to %.4f, %s)", e.GetSimulated(), e.GetLower(), e.GetUpper(), e.GetMethod())
 	} else {
@@ -220,7 +254,14 @@ func estimate(line func(string, ...any), e *usherv1.PolicyEstimate) {
 	}
 }
 
-func route(name, action string) string { return orDash(action) + " by " + orDash(name) }
+// route names where a decision goes. Where no policy decided the default did: the
+// policy of that name, or what holds without one.
+func route(name, action string) string {
+	if name == "" {
+		name = policy.DefaultName
+	}
+	return orDash(action) + " by " + name
+}
 
 func orDash(s string) string {
 	if s == "" {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,28 @@ func run(ctx context.Context, args, environ []string, std streams) error {
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
+	if err := unknownTopic(root, args); err != nil {
+		return err
+	}
 	return root.ExecuteContext(ctx)
+}
+
+// unknownTopic refuses help on a command that does not exist. Cobra answers it with
+// that of the group around it, as if all were well.
+func unknownTopic(root *cobra.Command, args []string) error {
+	helps := slices.ContainsFunc(args, func(arg string) bool { return arg == "--help" || arg == "-h" })
+	if len(args) > 0 && args[0] == "help" {
+		args, helps = args[1:], true
+	}
+	c, rest, err := root.Find(args)
+	if !helps || err != nil || !c.HasSubCommands() {
+		return nil
+	}
+	// Groups have no flags with values: what is no flag is meant as a command.
+	if i := slices.IndexFunc(rest, func(arg string) bool { return !strings.HasPrefix(arg, "-") }); i >= 0 && c.Args != nil && rest[i] != "help" {
+		return c.Args(c, rest[i:])
+	}
+	return nil
 }
 
 // exitCode reports err to people and maps it to the exit code.
@@ -53,16 +75,21 @@ func exitCode(err error, out io.Writer) int {
 	return 1
 }
 
-// explain gives each violation of the input a line of its own.
+// explain gives each violation of the input a line of its own. Errors repeat texts
+// of callers, so what does not print is escaped.
 func explain(err error) string {
 	f, ok := errors.AsType[*fault.Error](err)
 	if !ok || len(f.Violations) == 0 {
-		return err.Error()
+		lines := strings.Split(err.Error(), "\n")
+		for i := range lines {
+			lines[i] = shown(lines[i])
+		}
+		return strings.Join(lines, "\n")
 	}
 	var b strings.Builder
-	b.WriteString(f.Message + ":")
+	b.WriteString(shown(f.Message) + ":")
 	for _, v := range f.Violations {
-		b.WriteString("\n  " + v.Field + ": " + v.Description)
+		b.WriteString("\n  " + strings.TrimPrefix(shown(v.Field)+": ", ": ") + shown(v.Description))
 	}
 	return b.String()
 }
@@ -112,7 +139,7 @@ func markUsage(c *cobra.Command) {
 			if len(args) == 0 {
 				return nil
 			}
-			hint := ""
+			hint := "; see " + c.CommandPath() + " --help"
 			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 				hint = "; did you mean " + strings.Join(near, " or ") + "?"
 			}
@@ -135,9 +162,10 @@ func markUsage(c *cobra.Command) {
 
 func newVersionCommand(w *world) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  usher version",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(w.out, "usher %s %s %s/%s\n", w.version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err

@@ -56,7 +56,10 @@ func newTokenCreateCommand(w *world) *cobra.Command {
 	var spec token.Spec
 	var scopes []string
 	var lifetime time.Duration
-	c := &cobra.Command{Use: "create", Short: "Create a token and print it, this once", Args: cobra.NoArgs}
+	c := &cobra.Command{
+		Use: "create", Short: "Create a token and print it, this once", Args: cobra.NoArgs,
+		Example: "  usher token create --name \"web bot\" --account default --scopes decide,ingest --expires 2160h",
+	}
 	s.bind(c, toolSections()...)
 	f := c.Flags()
 	f.StringVar(&spec.Name, "name", "", "what the token is for")
@@ -88,18 +91,30 @@ func newTokenCreateCommand(w *world) *cobra.Command {
 func newTokenListCommand(w *world) *cobra.Command {
 	var s settings
 	account := ""
-	c := &cobra.Command{Use: "list", Short: "List the tokens, without their secrets", Args: cobra.NoArgs}
+	c := &cobra.Command{
+		Use: "list", Short: "List the tokens, without their secrets", Args: cobra.NoArgs,
+		Long: `Lists every token: those of the installation, with a dash for the account, and those
+that are bound to one. --account lists those of one account, --account "" those of
+the installation alone.`,
+		Example: "  usher token list\n  usher token list --account default",
+	}
 	s.bind(c, toolSections()...)
-	c.Flags().StringVar(&account, "account", "", "account whose tokens to list; empty lists those of the installation")
-	c.RunE = w.control(&s, func(_ *cobra.Command, _ []string, store *configlog.Store) error {
+	c.Flags().StringVar(&account, "account", "", "account whose tokens to list; all when absent")
+	c.RunE = w.control(&s, func(c *cobra.Command, _ []string, store *configlog.Store) error {
 		t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(t, "ID\tSCOPES\tEXPIRES\tCREATED\tBY\tNAME") // an error stays with t until Flush
-		for _, i := range token.New(store, time.Now, rand.Reader).List(account) {
+		_, _ = fmt.Fprintln(t, "ID\tACCOUNT\tSCOPES\tEXPIRES\tCREATED\tBY\tNAME") // an error stays with t until Flush
+		tokens := token.New(store, time.Now, rand.Reader)
+		list := tokens.All()
+		if c.Flags().Changed("account") {
+			list = tokens.List(account)
+		}
+		for _, i := range list {
 			expires := "never"
 			if !i.Expires.IsZero() {
-				expires = i.Expires.UTC().Format(time.RFC3339)
+				expires = stamp(i.Expires)
 			}
-			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", i.ID, i.Scopes, expires, i.Created.UTC().Format(time.RFC3339), i.Author, i.Name)
+			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", i.ID, orDash(shown(i.Account)), i.Scopes, expires,
+				stamp(i.Created), shown(i.Author), orDash(shown(i.Name)))
 		}
 		return t.Flush()
 	})
@@ -111,7 +126,8 @@ func newTokenRegenerateCommand(w *world) *cobra.Command {
 	reason := ""
 	c := &cobra.Command{
 		Use: "regenerate ID", Short: "Give a token a new secret and print it, this once", Args: cobra.ExactArgs(1),
-		Long: `Rights, account and expiry stay. The former secret is refused at once, on every replica.`,
+		Long:    `Rights, account and expiry stay. The former secret is refused at once, on every replica.`,
+		Example: "  usher token regenerate ID --reason \"the yearly one\"",
 	}
 	s.bind(c, toolSections()...)
 	c.Flags().StringVar(&reason, "reason", "", "why; kept in the audit log")
@@ -130,7 +146,10 @@ func newTokenRegenerateCommand(w *world) *cobra.Command {
 func newTokenRevokeCommand(w *world) *cobra.Command {
 	var s settings
 	reason := ""
-	c := &cobra.Command{Use: "revoke ID", Short: "End a token, everywhere", Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{
+		Use: "revoke ID", Short: "End a token, everywhere", Args: cobra.ExactArgs(1),
+		Example: "  usher token revoke ID --reason leaked",
+	}
 	s.bind(c, toolSections()...)
 	c.Flags().StringVar(&reason, "reason", "", "why; kept in the audit log")
 	c.RunE = w.control(&s, func(c *cobra.Command, args []string, store *configlog.Store) error {

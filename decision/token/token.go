@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -300,10 +301,16 @@ func (t *Tokens) Revoke(ctx context.Context, id, author, reason string) error {
 // List returns the tokens of an account, those of the installation for "", in
 // order of their ids.
 func (t *Tokens) List(account string) []Info {
+	return slices.DeleteFunc(t.All(), func(i Info) bool { return i.Account != account })
+}
+
+// All returns every token, of the installation and of all accounts, in order of
+// their ids.
+func (t *Tokens) All() []Info {
 	entries := t.view.Refresh().entries
 	var out []Info
 	for _, r := range t.store.State().List("", configlog.KindToken) {
-		if e, ok := entries[r.Name]; ok && e.info.Account == account {
+		if e, ok := entries[r.Name]; ok {
 			out = append(out, e.info)
 		}
 	}

@@ -5,16 +5,17 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/pipeline/event"
 )
 
 // compare lists what is not as expected.
-func (e *Expectation) compare(d *event.Decision, set *policy.Set) []Failure {
+func (e *Expectation) compare(d *event.Decision, s *Suite) []Failure {
 	c := comparison{}
 	if e.Policy != nil {
-		c.text("policy", *e.Policy, decider(d, set))
+		c.about("policy", s.doubt(*e.Policy), *e.Policy, decider(d, s.set))
 	}
 	if e.Actions != nil {
 		c.actions(e.Actions, d.Actions)
@@ -36,7 +37,7 @@ func (e *Expectation) compare(d *event.Decision, set *policy.Set) []Failure {
 	if e.Step != nil {
 		c.text("step", strconv.Itoa(*e.Step), strconv.Itoa(d.Step))
 	}
-	c.traces(e, d.Policies)
+	c.traces(e, d.Policies, s)
 	return c.failures
 }
 
@@ -59,6 +60,15 @@ func (c *comparison) text(field, want, got string) {
 	if want != got {
 		c.add(field, []string{orNone(want)}, []string{orNone(got)})
 	}
+}
+
+// about compares what is said of a policy that may not be what the case takes it for.
+func (c *comparison) about(field, doubt, want, got string) {
+	if doubt == "" {
+		c.text(field, want, got)
+		return
+	}
+	c.failures = append(c.failures, Failure{Field: field, Want: []string{orNone(want)}, Got: []string{orNone(got)}, Note: doubt})
 }
 
 func orNone(s string) string {
@@ -138,7 +148,7 @@ func (c *comparison) denied(want []string, candidates []event.Candidate) {
 	}
 }
 
-func (c *comparison) traces(e *Expectation, traces []event.PolicyTrace) {
+func (c *comparison) traces(e *Expectation, traces []event.PolicyTrace, s *Suite) {
 	states, truths := map[string]string{}, map[string]string{}
 	for i := range traces {
 		t := &traces[i]
@@ -148,10 +158,11 @@ func (c *comparison) traces(e *Expectation, traces []event.PolicyTrace) {
 		}
 	}
 	for _, name := range sortedKeys(e.States) {
-		c.text("states."+name, e.States[name], states[name])
+		c.about("states."+name, s.doubt(name), e.States[name], states[name])
 	}
 	for _, path := range sortedKeys(e.Conditions) {
-		c.text("conditions."+path, e.Conditions[path], truths[path])
+		name, _, _ := strings.Cut(path, "/")
+		c.about("conditions."+path, s.doubt(name), e.Conditions[path], truths[path])
 	}
 }
 
@@ -162,4 +173,34 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// why are the traces of the policies that a failure is about: the one that decided
+// and those that the case names; all that were asked when there is none of them.
+func (e *Expectation) why(d *event.Decision, s *Suite) []event.PolicyTrace {
+	named := map[string]bool{decider(d, s.set): true}
+	if e.Policy != nil {
+		named[*e.Policy] = true
+	}
+	for name := range e.States {
+		named[name] = true
+	}
+	for path := range e.Conditions {
+		name, _, _ := strings.Cut(path, "/")
+		named[name] = true
+	}
+	var about, asked []event.PolicyTrace
+	for i := range d.Policies {
+		t := d.Policies[i]
+		if named[t.Policy] {
+			about = append(about, t)
+		}
+		if t.State != event.NotReached {
+			asked = append(asked, t)
+		}
+	}
+	if about == nil || e.Denied != nil {
+		return asked
+	}
+	return about
 }

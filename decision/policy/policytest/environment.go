@@ -2,7 +2,8 @@ package policytest
 
 import (
 	"encoding/json"
-	"fmt"
+	"reflect"
+	"strings"
 
 	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/internal/fault"
@@ -38,19 +39,28 @@ func (a *AttributeDocument) UnmarshalJSON(data []byte) error {
 	if json.Unmarshal(data, &a.Type) == nil {
 		return nil
 	}
-	type plain AttributeDocument
-	return strict(data, (*plain)(a))
+	return json.Unmarshal(data, (*attributeFields)(a))
 }
 
+func (AttributeDocument) full() reflect.Type { return reflect.TypeFor[attributeFields]() }
+
+// attributeFields are the fields without the short form.
+type attributeFields AttributeDocument
+
 // ParseEnvironment reads an [EnvironmentDocument] in JSON. The error is an Invalid
-// *fault.Error.
+// *fault.Error with every fault and its place.
 func ParseEnvironment(data []byte) (*policy.Environment, error) {
-	var d EnvironmentDocument
 	var check fault.Check
-	if err := strict(data, &d); err != nil {
-		check.Add("", "%s", err)
-		return nil, check.Err("the environment cannot be read")
+	env := environment(data, &check)
+	if err := check.Err("the environment is not valid"); err != nil {
+		return nil, err
 	}
+	return env, nil
+}
+
+func environment(data []byte, check *fault.Check) *policy.Environment {
+	var d EnvironmentDocument
+	strict(data, &d, check)
 	env := &policy.Environment{
 		Attributes: map[string]policy.Attribute{}, Strict: len(d.Attributes) > 0, RoutingSkills: d.RoutingSkills,
 		Skills: set(d.Skills), Agents: set(d.Agents), Bots: set(d.Bots), Calendars: d.Calendars,
@@ -58,7 +68,8 @@ func ParseEnvironment(data []byte) (*policy.Environment, error) {
 	if d.Strict != nil {
 		env.Strict = *d.Strict
 	}
-	for name, a := range d.Attributes {
+	for _, name := range sortedKeys(d.Attributes) {
+		a := d.Attributes[name]
 		if a.Type == "" {
 			a.Type = policy.TypeAny
 		}
@@ -67,19 +78,16 @@ func ParseEnvironment(data []byte) (*policy.Environment, error) {
 		}
 		env.Attributes[name] = policy.Attribute{Type: a.Type, Allowed: a.Allowed, Source: a.Source, PII: a.PII}
 	}
-	for name, c := range d.Calendars {
-		if c == nil {
-			check.Add("calendars."+name, "is empty")
+	for _, name := range sortedKeys(d.Calendars) {
+		if d.Calendars[name] == nil {
+			check.Add("calendars."+name, "is empty: give it zone and hours")
 			continue
 		}
-		for _, p := range policy.ProblemsOf(c.Validate()) {
-			check.Add("calendars."+name+"."+p.Path, "%s", p.Description)
+		for _, p := range policy.ProblemsOf(d.Calendars[name].Validate()) {
+			check.Add(join("calendars."+name, p.Path), "%s", p.Description)
 		}
 	}
-	if err := check.Err("the environment is not valid"); err != nil {
-		return nil, err
-	}
-	return env, nil
+	return env
 }
 
 func set(ids []string) map[string]struct{} {
@@ -93,23 +101,31 @@ func set(ids []string) map[string]struct{} {
 	return out
 }
 
-// environmentOf reads an environment, inline or from a file; an absent one checks
-// nothing.
-func environmentOf(raw json.RawMessage, read func(string) ([]byte, error)) (*policy.Environment, error) {
+// environmentOf reads an environment, inline or from a file, and adds its faults
+// with the file's name; an absent one checks nothing.
+func environmentOf(raw json.RawMessage, read func(string) ([]byte, error), check *fault.Check) *policy.Environment {
 	if len(raw) == 0 || string(raw) == "null" {
-		return nil, nil
+		return nil
 	}
-	data := []byte(raw)
+	data, at := []byte(raw), "environment."
 	var name string
 	if json.Unmarshal(raw, &name) == nil {
+		at = name + ": "
 		var err error
-		if data, err = read(name); err != nil {
-			return nil, err
+		if data, err = read(name); fault.KindOf(err) == fault.Invalid {
+			for _, p := range policy.ProblemsOf(err) {
+				check.Add(at+p.Path, "%s", p.Description)
+			}
+			return nil
+		} else if err != nil {
+			check.Add("environment", "cannot be read: %s", err)
+			return nil
 		}
 	}
-	env, err := ParseEnvironment(data)
-	if err != nil {
-		return nil, fmt.Errorf("environment: %w", err)
+	var own fault.Check
+	env := environment(data, &own)
+	for _, p := range policy.ProblemsOf(own.Err("")) {
+		check.Add(strings.TrimRight(at+p.Path, ". "), "%s", p.Description)
 	}
-	return env, nil
+	return env
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -116,11 +117,11 @@ func TestParseFaults(t *testing.T) {
 		"misspelt expectation": {`{"policies": ` + policies + `, "cases": [{"expect": {"polcy": "p"}}]}`, "polcy"},
 		"no cases":             {`{"policies": ` + policies + `}`, "cases"},
 		"no policies":          {`{"cases": [{}]}`, "policies"},
-		"unknown policy":       {`{"policies": ` + policies + `, "cases": [{"expect": {"policy": "q"}}]}`, "cases[0].expect.policy"},
 		"bad waited":           {`{"policies": ` + policies + `, "cases": [{"waited": "soon"}]}`, "cases[0].waited"},
 		"bad environment":      {`{"policies": ` + policies + `, "environment": {"attributes": {"a": "strin"}}, "cases": [{}]}`, "attributes.a"},
 		"bad condition key":    {`{"policies": ` + policies + `, "cases": [{"expect": {"conditions": {"when": "TRUE"}}}]}`, "expect.conditions"},
-		"bad policy":           {`{"policies": [{"name": "p", "effect": {}}], "cases": [{}]}`, "[0].effect"},
+		"no such file":         {`{"policies": "gone.json", "environment": "gone.json", "cases": [{}]}`, "environment: cannot be read: "},
+		"a key twice":          {`{"policies": ` + policies + `, "cases": [{"name": "a", "name": "b"}]}`, "cases[0].name: stands twice"},
 		"not JSON":             {`{`, "EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -130,9 +131,72 @@ func TestParseFaults(t *testing.T) {
 			}
 		})
 	}
-	_, err := policytest.Parse([]byte(`{"policies": "gone.json", "cases": [{}]}`), func(string) ([]byte, error) { return nil, os.ErrNotExist })
-	if !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a missing file gives %v", err)
+}
+
+// Every fault of a suite and of its environment is named at once, with its place.
+func TestEveryFault(t *testing.T) {
+	read := files(t, "faults.txtar")
+	data, err := read("suite.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := read("want")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = policytest.Parse(data, read)
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok {
+		t.Fatalf("the error is %v", err)
+	}
+	var got strings.Builder
+	for _, v := range f.Violations {
+		fmt.Fprintf(&got, "%s: %s\n", v.Field, v.Description)
+	}
+	if got.String() != string(want) {
+		t.Errorf("the faults are\n%swant\n%s", got.String(), want)
+	}
+}
+
+// Policies with errors and names of policies that are not there fail a suite; what
+// can be decided is decided.
+func TestFaultyPolicies(t *testing.T) {
+	read := files(t, "faulty.txtar")
+	data, err := read("suite.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	suite, err := policytest.Parse(data, read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var problems []string
+	for _, p := range suite.Problems {
+		problems = append(problems, p.File+" "+p.Policy+" "+p.Path+" "+p.Code)
+	}
+	wanted := []string{"policies.json bad [1].effect.fixed.actions MISSING", "broken.json   INVALID"}
+	if !slices.Equal(problems, wanted) {
+		t.Errorf("the problems are %q, want %q", problems, wanted)
+	}
+	report, err := suite.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := map[string]string{}
+	for _, c := range report.Cases {
+		for _, f := range c.Failures {
+			notes[c.Name] = f.Note
+		}
+	}
+	want := map[string]string{
+		"unknown": `there is no policy "godl", only gold`, "faulty": `the policy "bad" has errors`, "state": `there is no policy "godl", only gold`, "only": "",
+	}
+	if !maps.Equal(notes, want) {
+		t.Errorf("the failures are %q, want %q", notes, want)
+	}
+	why := report.Cases[1].Why
+	if len(why) != 1 || why[0].Policy != "gold" || len(why[0].Conditions) != 1 || why[0].Conditions[0].Actual != "gold" {
+		t.Errorf("the reason of a failure is %+v, want the condition of gold with its value", why)
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/usherhq/usher/decision"
 	"github.com/usherhq/usher/decision/policy"
@@ -38,8 +40,13 @@ func (r *Report) Failed() (n int) {
 // Result is what became of one case.
 type Result struct {
 	Name string
+	// At is the case's place in the file, such as cases[0].
+	At string
 	// Failures are empty when all is as expected.
 	Failures []Failure
+	// Why are the traces that the failures are about: what each condition said, with
+	// the value it saw.
+	Why []event.PolicyTrace
 	// Decision is the engine's record; nil when it refused the request.
 	Decision *event.Decision
 }
@@ -49,6 +56,8 @@ type Failure struct {
 	// Field is the part of the expectation, such as actions.
 	Field     string
 	Want, Got []string // lines
+	// Note says why it could not be as wanted, such as that there is no such policy.
+	Note string
 }
 
 // Run decides every case. The error is the engine's or the context's; a case that
@@ -61,6 +70,7 @@ func (s *Suite) Run(ctx context.Context) (*Report, error) {
 			c.Name = fmt.Sprintf("case %d", i+1)
 		}
 		result, err := s.decide(ctx, &c, i)
+		result.At = fmt.Sprintf("cases[%d]", i)
 		if err != nil {
 			return nil, fmt.Errorf("decide %q: %w", c.Name, err)
 		}
@@ -81,13 +91,17 @@ func (s *Suite) decide(ctx context.Context, c *Case, i int) (Result, error) {
 		return Result{}, err
 	}
 	d, err := engine.Decide(ctx, c.request())
-	if f, refused := errors.AsType[*fault.Error](err); refused && f.Kind == fault.Invalid {
+	if f, refused := errors.AsType[*fault.Error](err); refused && (f.Kind == fault.Invalid || f.Kind == fault.NotFound) {
 		return Result{Name: c.Name, Failures: []Failure{{Field: "request", Want: []string{"a valid request"}, Got: []string{err.Error()}}}}, nil
 	}
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Name: c.Name, Decision: d, Failures: c.Expect.compare(d, s.set)}, nil
+	result := Result{Name: c.Name, Decision: d, Failures: c.Expect.compare(d, s)}
+	if len(result.Failures) > 0 {
+		result.Why = c.Expect.why(d, s)
+	}
+	return result, nil
 }
 
 // world is an installation in memory: one account, no model, the case's clock.
@@ -174,7 +188,13 @@ func (c *Case) request() *decision.Request {
 		DryRun: true, Explain: true,
 	}
 	if r.RequestID == "" {
-		r.RequestID = c.Name
+		// An id has no control characters; a name may.
+		r.RequestID = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return -1
+			}
+			return r
+		}, c.Name)
 	}
 	return r
 }

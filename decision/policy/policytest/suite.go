@@ -1,11 +1,11 @@
 package policytest
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
+	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,11 +21,23 @@ type Suite struct {
 	Name     string
 	policies []*policy.Policy
 	set      *policy.Set
-	// Problems are what the policies' own check found. Errors among them are a
-	// failure of the suite.
-	Problems []policy.Problem
+	// Problems are what is wrong with the policies. Errors among them are a failure
+	// of the suite; its cases are decided by the policies that have none.
+	Problems []Problem
 	cases    []Case
 	defaults Case
+	// known are the policies by id, faulty those that have errors; files says where
+	// they were read.
+	known, faulty map[string]bool
+	files         map[string]string
+}
+
+// Problem is a problem of a policy with the file that the suite names; empty when
+// the policies stand in the suite itself. Path is a place of that file, or of the
+// policy when it was found among the policies as a whole.
+type Problem struct {
+	policy.Problem
+	File string `json:"file,omitempty"`
 }
 
 // document is a suite as it is written.
@@ -108,7 +120,7 @@ func (a *ExpectedAction) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	var full event.Action
-	if err := strict(data, &full); err != nil {
+	if err := json.Unmarshal(data, &full); err != nil {
 		return err
 	}
 	full = policy.NormalizeAction(full)
@@ -116,63 +128,57 @@ func (a *ExpectedAction) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// strict decodes JSON and refuses fields that nobody reads: a misspelt
-// expectation would be one that always holds.
-func strict(data []byte, into any) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the document")
-	}
-	return nil
-}
+func (ExpectedAction) full() reflect.Type { return reflect.TypeFor[event.Action]() }
 
-// Parse reads a suite in JSON. read fetches the files that it names, as JSON. The
-// error is an Invalid *fault.Error, or read's own.
+// Parse reads a suite in JSON. read fetches the files that it names, as JSON; an
+// Invalid error of it is what is wrong with that file. The error is an Invalid
+// *fault.Error with every fault of the suite. Faults of the policies are none: they
+// are among the Problems.
 func Parse(data []byte, read func(name string) ([]byte, error)) (*Suite, error) {
 	var d document
 	var check fault.Check
-	if err := strict(data, &d); err != nil {
-		check.Add("", "%s", err)
-		return nil, check.Err("the tests cannot be read")
+	broken := strict(data, &d, &check)
+	s := &Suite{
+		Name: d.Name, cases: d.Cases, defaults: d.Defaults,
+		known: map[string]bool{policy.DefaultName: true, "": true}, faulty: map[string]bool{}, files: map[string]string{},
 	}
-	s := &Suite{Name: d.Name, cases: d.Cases, defaults: d.Defaults}
-	if err := s.load(d.Policies, d.Format, read, &check); err != nil {
-		return nil, err
+	if !broken {
+		s.load(d.Policies, d.Format, read, &check)
+		s.check(&check)
 	}
-	env, err := environmentOf(d.Environment, read)
-	if err != nil {
-		return nil, err
-	}
-	s.check(&check)
+	env := environmentOf(d.Environment, read, &check)
 	if err := check.Err("the tests are not valid"); err != nil {
 		return nil, err
 	}
-	s.Problems = append(s.Problems, policy.Check(s.policies, env)...)
+	for _, p := range policy.Check(s.policies, env) {
+		s.problem(Problem{Problem: p, File: s.files[p.Policy]})
+	}
 	s.set = policy.Compile(s.policies, 1, policy.WithEnvironment(env))
 	return s, nil
 }
 
 // load reads the policies, inline or from files.
-func (s *Suite) load(raw json.RawMessage, format string, read func(string) ([]byte, error), check *fault.Check) error {
+func (s *Suite) load(raw json.RawMessage, format string, read func(string) ([]byte, error), check *fault.Check) {
 	files, err := namesIn(raw)
 	if err != nil {
-		s.add("policies", raw, format, check)
+		s.add("", raw, format)
 	} else if len(files) == 0 {
 		check.Add("policies", "is missing: name a file, or write the policies")
 	}
 	for _, name := range files {
 		data, err := read(name)
-		if err != nil {
-			return err
+		switch {
+		case fault.KindOf(err) == fault.Invalid:
+			for _, p := range policy.ProblemsOf(err) {
+				s.problem(Problem{Problem: p, File: name})
+			}
+		case err != nil:
+			check.Add("policies", "cannot be read: %s", err)
+		default:
+			s.add(name, data, format)
 		}
-		s.add(name, data, format, check)
 	}
 	foreign.Order(s.policies)
-	return nil
 }
 
 // namesIn reads a text or a list of texts; an error says that it is something else.
@@ -191,17 +197,40 @@ func namesIn(raw json.RawMessage) ([]string, error) {
 	return list, nil
 }
 
-// add reads one document; what is wrong with it is named by the document's name.
-func (s *Suite) add(name string, data []byte, format string, check *fault.Check) {
+// add reads one document of policies; without a name it is the suite's own.
+func (s *Suite) add(name string, data []byte, format string) {
 	result, err := foreign.Read(format, data)
-	for _, p := range append(policy.ProblemsOf(err), result.Problems...) {
-		if p.Severity == policy.Error {
-			check.Add(name+": "+p.Path, "%s", p.Description)
-			continue
+	whole := policy.ProblemsOf(err)
+	for i, p := range whole {
+		// The document's own faults are about the format or the document.
+		whole[i].Path, whole[i].Description = "", strings.TrimSpace("the "+p.Path+" "+p.Description)
+	}
+	for _, p := range append(whole, result.Problems...) {
+		if name == "" {
+			p.Path = strings.TrimSuffix(strings.ReplaceAll("policies."+p.Path, "policies.[", "policies["), ".")
 		}
-		s.Problems = append(s.Problems, p)
+		s.problem(Problem{Problem: p, File: name})
+	}
+	for _, p := range result.Policies {
+		if s.known[p.Name] && p.Name != policy.DefaultName {
+			continue // the check of the list tells it
+		}
+		s.known[p.Name], s.files[p.Name] = true, name
 	}
 	s.policies = append(s.policies, result.Policies...)
+}
+
+// problem notes what is wrong with a policy.
+func (s *Suite) problem(p Problem) {
+	if slices.ContainsFunc(s.Problems, func(o Problem) bool {
+		return o.Policy == p.Policy && o.Code == p.Code && o.Description == p.Description && o.File == p.File
+	}) {
+		return // reading found it, too
+	}
+	s.Problems = append(s.Problems, p)
+	if p.Severity == policy.Error && p.Policy != "" {
+		s.known[p.Policy], s.faulty[p.Policy] = true, true
+	}
 }
 
 // check finds what is wrong with the cases themselves.
@@ -209,30 +238,39 @@ func (s *Suite) check(check *fault.Check) {
 	if len(s.cases) == 0 {
 		check.Add("cases", "is empty: a suite needs a case")
 	}
-	known := map[string]bool{policy.DefaultName: true, "": true}
-	for _, p := range s.policies {
-		known[p.Name] = true
-	}
+	waited("defaults", &s.defaults, check)
 	for i := range s.cases {
-		c := &s.cases[i]
 		at := fmt.Sprintf("cases[%d]", i)
-		if c.Waited != "" {
-			if _, err := time.ParseDuration(c.Waited); err != nil {
-				check.Add(at+".waited", "%q is not a time such as 45s", c.Waited)
-			}
-		}
-		if e := c.Expect.Policy; e != nil && !known[*e] {
-			check.Add(at+".expect.policy", "there is no policy %q", *e)
-		}
-		for name := range c.Expect.States {
-			if !known[name] {
-				check.Add(at+".expect.states", "there is no policy %q", name)
-			}
-		}
-		for key := range c.Expect.Conditions {
-			if name, _, ok := strings.Cut(key, "/"); !ok || !known[name] {
-				check.Add(at+".expect.conditions", "%q is not a policy, a slash and the path of a condition", key)
+		waited(at, &s.cases[i], check)
+		for _, key := range sortedKeys(s.cases[i].Expect.Conditions) {
+			if name, path, _ := strings.Cut(key, "/"); name == "" || path == "" {
+				check.Add(at+".expect.conditions."+key, "must be a policy, a slash and the path of a condition, such as gold/when.all[0]")
 			}
 		}
 	}
+}
+
+func waited(at string, c *Case, check *fault.Check) {
+	if c.Waited == "" {
+		return
+	}
+	if d, err := time.ParseDuration(c.Waited); err != nil || d < 0 {
+		check.Add(at+".waited", "%q is not a time such as 45s", c.Waited)
+	}
+}
+
+// doubt says why a policy cannot be as a case expects; empty when it can.
+func (s *Suite) doubt(name string) string {
+	switch {
+	case s.faulty[name]:
+		return "the policy " + strconv.Quote(name) + " has errors"
+	case s.known[name]:
+		return ""
+	}
+	const most = 12
+	others := sortedKeys(s.files)
+	if len(others) > most {
+		others = append(others[:most:most], "others")
+	}
+	return fmt.Sprintf("there is no policy %q, only %s", name, strings.Join(others, ", "))
 }
