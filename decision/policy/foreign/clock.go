@@ -44,11 +44,17 @@ func (t *translator) ranged(n *node) (from, to string, out doc, ok bool) {
 		return "", "", nil, false
 	}
 	out = doc{}
+	if len(texts) == 2 || texts[2] == "" {
+		t.warn(n, policy.CodeBadZone, "%s has no zone and is read in UTC; name one, such as 'America/New_York'", n.name)
+	}
 	if len(texts) > 2 && texts[2] != "" {
 		out["zone"] = texts[2]
 		if _, err := time.LoadLocation(texts[2]); err != nil {
 			t.fail(n.args[2], policy.CodeBadZone, "%q is not a time zone such as America/New_York", texts[2])
 		}
+	}
+	if last := n.args[len(n.args)-1]; last.kind == nodeList && len(last.args) == 0 {
+		t.warn(last, CodeConstant, "the list of days is empty: every day counts")
 	}
 	if len(days) > 0 {
 		out["days"] = days

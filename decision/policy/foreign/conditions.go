@@ -90,6 +90,9 @@ func (r *reader) comparison(o *object) doc {
 	var given bool
 	l.value, _, given = o.take("value", "values")
 	if from, ok := o.text("value_from"); ok {
+		if given {
+			r.err(join(o.path, "value_from"), policy.CodeInvalid, "stands beside value; give one of them")
+		}
 		l.from, given = from, true
 	}
 	if raw, there := o.fields["value"]; there && raw == "" {

@@ -44,7 +44,7 @@ func (r *reader) connect(tree any) {
 		r.warn(path, CodeCandidates, "ranks agents: the caller must offer them as candidates of type TRANSFER_TO_AGENT whose attributes "+
 			"hold their proficiencies, such as {\"Language\": {\"English\": 4}}")
 		r.keep(d, path, before, func(p string) string {
-			return strings.NewReplacer("effect.steps[", strings.TrimPrefix(at, path+".")+"[", "rank.where", "Expression").Replace(p)
+			return strings.NewReplacer("effect.steps[", strings.TrimPrefix(at, path+".")+"[", "rank.where", "Expression", "expires_after", "Expiry.DurationInSeconds").Replace(p)
 		})
 	})
 }

@@ -189,6 +189,8 @@ func (r *reader) action(v any, path string) any {
 	p := &object{out: &r.sink, path: join(path, "payload"), fields: payload}
 	if target, ok := p.text(targetSpellings(kind)...); ok && d["target"] == nil {
 		d["target"] = target
+	} else if ok && d["target"] != target {
+		r.err(p.path, policy.CodeInvalid, "names %s, where the action's target is %s", target, d["target"])
 	}
 	own := map[string]any{}
 	switch kind {
@@ -257,6 +259,9 @@ func (r *reader) editorAction(o *object, kind string, payload map[string]any) {
 	if key == "" {
 		r.err(at, CodeNotSayable, "has no meaning for an action %s; give a payload", kind)
 		return
+	}
+	if there, given := payload[key]; given && there != text {
+		r.err(at, policy.CodeInvalid, "stands beside payload.%s, which says something else", key)
 	}
 	payload[key] = text
 }

@@ -35,6 +35,9 @@ func (r *reader) taskRouter(tree any) {
 		r.filter(filter, index(at, i), fallback)
 	}
 	r.policy = ""
+	if len(filters) == 0 && routing.fields["default_filter"] == nil {
+		r.err(path, policy.CodeMissing, "has neither filters nor a default_filter")
+	}
 	if fallback != "" {
 		r.policy = policy.DefaultName
 		r.ids[policy.DefaultName] = true
@@ -96,7 +99,7 @@ func (r *reader) filter(v any, path, fallback string) {
 	}
 	o.done()
 	r.keep(d, path, before, func(p string) string {
-		return strings.NewReplacer("effect.steps[", "targets[", "when", "expression").Replace(p)
+		return strings.NewReplacer("effect.steps[", "targets[", "expires_after", "timeout", "skip_when", "skip_if", "when", "expression").Replace(p)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -176,7 +177,7 @@ func nameOf(v any) string {
 }
 
 // take hands out a field under the first of its spellings that is there. null and
-// the empty string count as not given. Two spellings at once are an error.
+// the empty string count as not given. Two spellings that differ are an error.
 func (o *object) take(spellings ...string) (v any, path string, ok bool) {
 	path = join(o.path, spellings[0])
 	for _, name := range spellings {
@@ -185,8 +186,10 @@ func (o *object) take(spellings ...string) (v any, path string, ok bool) {
 		if !there || one == nil || one == "" {
 			continue
 		}
-		if ok {
+		if ok && !reflect.DeepEqual(v, one) {
 			o.out.err(join(o.path, name), policy.CodeInvalid, "is another spelling of %s, which stands here too", path)
+		}
+		if ok {
 			continue
 		}
 		v, path, ok = one, join(o.path, name), true
