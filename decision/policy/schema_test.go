@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"pgregory.net/rapid"
 
 	"github.com/usherhq/usher/decision/policy"
 )
@@ -107,4 +108,27 @@ func TestSchemaRefuses(t *testing.T) {
 			t.Errorf("Parse takes %s", sample)
 		}
 	}
+}
+
+// TestSchemaTakesAnyCanonicalForm: so is that of random conditions, wherever one stands.
+func TestSchemaTakesAnyCanonicalForm(t *testing.T) {
+	s := schema(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		p := &policy.Policy{Name: "a", When: anyCondition(rt, 3), Effect: policy.Effect{Steps: []policy.Step{{Rank: &policy.Rank{Where: anyCondition(rt, 1)}, SkipWhen: anyCondition(rt, 1), ExpiresAfter: "30s"}}}}
+		data, err := policy.Marshal(p)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if p, err = policy.Parse(data); err != nil {
+			rt.Fatalf("%s: %v", data, err)
+		}
+		again, err := policy.Marshal(p)
+		if err != nil || !bytes.Equal(data, again) {
+			rt.Fatalf("%s became %s (%v)", data, again, err)
+		}
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(again))
+		if err != nil || s.Validate(doc) != nil {
+			rt.Fatalf("%s: %v", again, s.Validate(doc))
+		}
+	})
 }
