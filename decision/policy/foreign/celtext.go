@@ -34,6 +34,8 @@ func (t *translator) cel(n *node) (string, error) {
 		if isArithmetic(n.op) {
 			return t.celSum(n)
 		}
+	case nodeBad:
+		// told already
 	case nodeList:
 		return "", sayable(n, "a list cannot be computed with")
 	}
