@@ -5,43 +5,23 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/usherhq/usher/internal/placeholder"
 )
 
 // Template is a text with {{name}} in it. The zero value is the empty text. It
 // is immutable.
-type Template struct{ segments []segment }
-
-// segment is literal text, or a name to be filled in.
-type segment struct{ text, name string }
+type Template struct{ segments []placeholder.Segment }
 
 // ParseTemplate never fails: braces that name nothing are text.
-func ParseTemplate(text string) Template {
-	var t Template
-	for {
-		before, rest, ok := strings.Cut(text, "{{")
-		name, after, closed := strings.Cut(rest, "}}")
-		name = strings.TrimSpace(name)
-		if !ok || !closed || name == "" || strings.ContainsAny(name, "{}") {
-			break
-		}
-		if before != "" {
-			t.segments = append(t.segments, segment{text: before})
-		}
-		t.segments = append(t.segments, segment{name: name})
-		text = after
-	}
-	if text != "" {
-		t.segments = append(t.segments, segment{text: text})
-	}
-	return t
-}
+func ParseTemplate(text string) Template { return Template{segments: placeholder.Split(text)} }
 
 // Names lists what the template needs, each once.
 func (t Template) Names() []string {
 	var out []string
 	for _, s := range t.segments {
-		if s.name != "" && !slices.Contains(out, s.name) {
-			out = append(out, s.name)
+		if s.Name != "" && !slices.Contains(out, s.Name) {
+			out = append(out, s.Name)
 		}
 	}
 	return out
@@ -50,8 +30,8 @@ func (t Template) Names() []string {
 // Value fills the template. One that is nothing but one name keeps the type of
 // the value, nil when lookup has none; anything else is text.
 func (t Template) Value(lookup func(name string) (any, bool)) any {
-	if len(t.segments) == 1 && t.segments[0].name != "" {
-		v, ok := lookup(t.segments[0].name)
+	if len(t.segments) == 1 && t.segments[0].Name != "" {
+		v, ok := lookup(t.segments[0].Name)
 		if !ok {
 			return nil
 		}
@@ -66,11 +46,11 @@ func (t Template) Value(lookup func(name string) (any, bool)) any {
 func (t Template) text(fill func(name string) string) string {
 	var b strings.Builder
 	for _, s := range t.segments {
-		if s.name == "" {
-			b.WriteString(s.text)
+		if s.Name == "" {
+			b.WriteString(s.Text)
 			continue
 		}
-		b.WriteString(fill(s.name))
+		b.WriteString(fill(s.Name))
 	}
 	return b.String()
 }

@@ -2,10 +2,9 @@ package policy
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
+
+	"github.com/usherhq/usher/internal/jsontree"
 )
 
 // Parse reads one policy document and checks all of it, expressions, patterns
@@ -61,10 +60,14 @@ func (c *compiler) parse(data []byte, read func(*decoder, any) *Policy, message 
 
 // placesOf numbers the paths of a document in its order.
 func placesOf(data []byte) map[string]int {
-	r := treeReader{dec: json.NewDecoder(bytes.NewReader(data)), check: &findings{}, places: map[string]int{}}
+	places := map[string]int{}
 	// What was read before can be read again.
-	_, _ = r.value("", 0)
-	return r.places
+	_, _ = jsontree.Read(data, jsontree.Options{At: func(place string) {
+		if _, twice := places[place]; !twice {
+			places[place] = len(places)
+		}
+	}})
+	return places
 }
 
 // Check reports every fault of a policy that was built in Go rather than parsed.
@@ -96,90 +99,11 @@ func ValidName(name string) bool {
 	return name != "" && len(name) <= maxPolicyName
 }
 
-// readTree decodes JSON into maps, slices and scalars. Unlike json.Unmarshal it
-// reports a key that stands twice: the condition that would be lost might be
-// the one that matters.
+// readTree decodes JSON; a key that stands twice is a fault.
 func readTree(data []byte, check *findings) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	r := treeReader{dec: dec, check: check}
-	tree, err := r.value("", 0)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the document")
-	}
-	return tree, nil
+	return jsontree.Read(data, jsontree.Options{Twice: func(place string) {
+		check.fail(CodeDuplicateKey, place, "stands twice")
+	}})
 }
 
-type treeReader struct {
-	dec   *json.Decoder
-	check *findings
-	// places numbers what is read, when somebody asks.
-	places map[string]int
-}
-
-// maxNesting bounds recursion; conditions have their own, lower limit.
-const maxNesting = 64
-
-func (r *treeReader) value(path string, depth int) (any, error) {
-	if depth > maxNesting {
-		return nil, fmt.Errorf("nested more than %d deep", maxNesting)
-	}
-	if _, twice := r.places[path]; r.places != nil && !twice {
-		r.places[path] = len(r.places)
-	}
-	token, err := r.dec.Token()
-	if err != nil {
-		return nil, fmt.Errorf("at byte %d: %w", r.dec.InputOffset(), err)
-	}
-	switch token {
-	case json.Delim('{'):
-		return r.object(path, depth)
-	case json.Delim('['):
-		return r.array(path, depth)
-	}
-	return token, nil
-}
-
-func (r *treeReader) object(path string, depth int) (any, error) {
-	out := map[string]any{}
-	for r.dec.More() {
-		token, err := r.dec.Token()
-		if err != nil {
-			return nil, fmt.Errorf("at byte %d: %w", r.dec.InputOffset(), err)
-		}
-		key, _ := token.(string)
-		at := join(path, key)
-		v, err := r.value(at, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		if _, twice := out[key]; twice {
-			r.check.fail(CodeDuplicateKey, at, "stands twice")
-		}
-		out[key] = v
-	}
-	_, err := r.dec.Token()
-	return out, err
-}
-
-func (r *treeReader) array(path string, depth int) (any, error) {
-	out := []any{}
-	for r.dec.More() {
-		v, err := r.value(fmt.Sprintf("%s[%d]", path, len(out)), depth+1)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	_, err := r.dec.Token()
-	return out, err
-}
-
-func join(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
+func join(path, key string) string { return jsontree.Join(path, key) }

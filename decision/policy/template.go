@@ -3,6 +3,8 @@ package policy
 import (
 	"strconv"
 	"strings"
+
+	"github.com/usherhq/usher/internal/placeholder"
 )
 
 // segment is literal text, or an attribute to be filled in.
@@ -17,21 +19,11 @@ type template []segment
 // parseTemplate never fails: braces that name nothing are text.
 func parseTemplate(text string) template {
 	var t template
-	for {
-		before, rest, ok := strings.Cut(text, "{{")
-		name, after, closed := strings.Cut(rest, "}}")
-		name = strings.TrimSpace(name)
-		if !ok || !closed || name == "" || strings.ContainsAny(name, "{}") {
-			break
-		}
-		if before != "" {
-			t = append(t, segment{text: before})
-		}
-		t = append(t, segment{attribute: name})
-		text = after
+	for _, s := range placeholder.Split(text) {
+		t = append(t, segment{text: s.Text, attribute: s.Name})
 	}
-	if text != "" || len(t) == 0 {
-		t = append(t, segment{text: text})
+	if len(t) == 0 {
+		t = template{{}}
 	}
 	return t
 }

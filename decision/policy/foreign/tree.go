@@ -1,16 +1,14 @@
 package foreign
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/usherhq/usher/decision/policy"
+	"github.com/usherhq/usher/internal/jsontree"
 )
 
 // sink gathers what a translation has to say about the policy at hand.
@@ -55,91 +53,16 @@ func (s *sink) warn(path, code, format string, args ...any) {
 	s.add(policy.Warning, path, code, fmt.Sprintf(format, args...))
 }
 
-// readTree decodes JSON. Numbers stay as they are written: an id of twenty digits
-// must not lose its last ones. A key that stands twice is a problem, for the
-// condition that would be lost might be the one that matters.
+// readTree decodes JSON; a key that stands twice is a problem.
 func readTree(data []byte, path string, out *sink) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	r := treeReader{dec: dec, out: out}
-	tree, err := r.value(path, 0)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the document")
-	}
-	return tree, nil
+	return jsontree.Read(data, jsontree.Options{Root: path, Numbers: true, Twice: func(place string) {
+		out.err(place, policy.CodeDuplicateKey, "stands twice")
+	}})
 }
 
-type treeReader struct {
-	dec *json.Decoder
-	out *sink
-}
+func join(path, key string) string { return jsontree.Join(path, key) }
 
-func (r *treeReader) value(path string, depth int) (any, error) {
-	if depth > maxNesting {
-		return nil, fmt.Errorf("nested more than %d deep", maxNesting)
-	}
-	token, err := r.dec.Token()
-	if err != nil {
-		return nil, fmt.Errorf("at byte %d: %w", r.dec.InputOffset(), err)
-	}
-	switch token {
-	case json.Delim('{'):
-		return r.object(path, depth)
-	case json.Delim('['):
-		return r.array(path, depth)
-	}
-	return token, nil
-}
-
-func (r *treeReader) object(path string, depth int) (any, error) {
-	out := map[string]any{}
-	for r.dec.More() {
-		token, err := r.dec.Token()
-		if err != nil {
-			return nil, fmt.Errorf("at byte %d: %w", r.dec.InputOffset(), err)
-		}
-		key, _ := token.(string)
-		v, err := r.value(join(path, key), depth+1)
-		if err != nil {
-			return nil, err
-		}
-		if _, twice := out[key]; twice {
-			r.out.err(join(path, key), policy.CodeDuplicateKey, "stands twice")
-		}
-		out[key] = v
-	}
-	if _, err := r.dec.Token(); err != nil {
-		return nil, fmt.Errorf("at byte %d: %w", r.dec.InputOffset(), err)
-	}
-	return out, nil
-}
-
-func (r *treeReader) array(path string, depth int) (any, error) {
-	out := []any{}
-	for r.dec.More() {
-		v, err := r.value(index(path, len(out)), depth+1)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	if _, err := r.dec.Token(); err != nil {
-		return nil, fmt.Errorf("at byte %d: %w", r.dec.InputOffset(), err)
-	}
-	return out, nil
-}
-
-func join(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
-
-func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+func index(path string, i int) string { return jsontree.Index(path, i) }
 
 // object is a JSON object whose fields are taken out one by one; done tells of
 // those that nobody took.

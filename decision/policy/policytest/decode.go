@@ -1,17 +1,14 @@
 package policytest
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"reflect"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/usherhq/usher/internal/fault"
+	"github.com/usherhq/usher/internal/jsontree"
 )
 
 // strict decodes JSON and refuses fields that nobody reads, and keys that stand
@@ -19,14 +16,8 @@ import (
 // check, with its place; what has none is decoded all the same, so that it can be
 // looked at further. It reports whether the text is no JSON at all.
 func strict(data []byte, into any, check *fault.Check) (broken bool) {
-	d := decoder{dec: json.NewDecoder(bytes.NewReader(data)), check: check}
-	d.dec.UseNumber()
-	tree, err := d.tree("", 0)
-	if err == nil {
-		if _, more := d.dec.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("something follows the document")
-		}
-	}
+	d := decoder{check: check}
+	tree, err := jsontree.Read(data, jsontree.Options{Numbers: true, Twice: func(place string) { d.fault(place, "stands twice") }})
 	if err != nil {
 		check.Add("", "is not JSON: %s", err)
 		return true
@@ -46,7 +37,6 @@ func strict(data []byte, into any, check *fault.Check) (broken bool) {
 
 // decoder compares a document with the Go type that reads it.
 type decoder struct {
-	dec    *json.Decoder
 	check  *fault.Check
 	faults int
 }
@@ -54,61 +44,6 @@ type decoder struct {
 func (d *decoder) fault(at, format string, args ...any) {
 	d.faults++
 	d.check.Add(at, format, args...)
-}
-
-// maxNesting bounds the depth of a document.
-const maxNesting = 100
-
-// tree reads a value; keys that stand twice are faults.
-func (d *decoder) tree(at string, depth int) (any, error) {
-	if depth > maxNesting {
-		return nil, fmt.Errorf("nested more than %d deep", maxNesting)
-	}
-	token, err := d.dec.Token()
-	if err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, err
-	}
-	switch token {
-	case json.Delim('{'):
-		object := map[string]any{}
-		for d.dec.More() {
-			key, err := d.dec.Token()
-			if err != nil {
-				return nil, err
-			}
-			name, _ := key.(string)
-			if _, twice := object[name]; twice {
-				d.fault(join(at, name), "stands twice")
-			}
-			if object[name], err = d.tree(join(at, name), depth+1); err != nil {
-				return nil, err
-			}
-		}
-		_, err = d.dec.Token()
-		return object, err
-	case json.Delim('['):
-		list := []any{}
-		for d.dec.More() {
-			item, err := d.tree(at+"["+strconv.Itoa(len(list))+"]", depth+1)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, item)
-		}
-		_, err = d.dec.Token()
-		return list, err
-	}
-	return token, nil
-}
-
-func join(at, name string) string {
-	if at == "" {
-		return name
-	}
-	return at + "." + name
 }
 
 // shorthand is a type that a text stands for, too.
@@ -168,11 +103,11 @@ func (d *decoder) members(at string, object map[string]any, t reflect.Type) {
 		case known == nil:
 			inner = t.Elem()
 		case !ok:
-			d.fault(join(at, name), "is not a field here, only %s", strings.Join(sortedKeys(known), ", "))
+			d.fault(jsontree.Join(at, name), "is not a field here, only %s", strings.Join(sortedKeys(known), ", "))
 			delete(object, name)
 			continue
 		}
-		object[name] = d.fits(join(at, name), object[name], inner)
+		object[name] = d.fits(jsontree.Join(at, name), object[name], inner)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/internal/fault"
+	"github.com/usherhq/usher/internal/jsontree"
 )
 
 // EnvironmentDocument says what policies may speak of, as a file for tests and
@@ -84,7 +85,7 @@ func environment(data []byte, check *fault.Check) *policy.Environment {
 			continue
 		}
 		for _, p := range policy.ProblemsOf(d.Calendars[name].Validate()) {
-			check.Add(join("calendars."+name, p.Path), "%s", p.Description)
+			check.Add(jsontree.Join("calendars."+name, p.Path), "%s", p.Description)
 		}
 	}
 	return env
