@@ -1222,9 +1222,12 @@ type Mode struct {
 	// Share of decisions given to exploration while the model decides.
 	Exploration *float64 `protobuf:"fixed64,4,opt,name=exploration,proto3,oneof" json:"exploration,omitempty"`
 	// Objective the model optimises; "default" when empty.
-	Objective     string                 `protobuf:"bytes,5,opt,name=objective,proto3" json:"objective,omitempty"`
-	Etag          string                 `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	Objective  string                 `protobuf:"bytes,5,opt,name=objective,proto3" json:"objective,omitempty"`
+	Etag       string                 `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// What must not get worse while the model decides; a breach takes the scope back
+	// to SHADOW. When empty: reward, by at most a twentieth of the objective's range.
+	Guardrails    []*Guardrail `protobuf:"bytes,8,rep,name=guardrails,proto3" json:"guardrails,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1308,6 +1311,95 @@ func (x *Mode) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Mode) GetGuardrails() []*Guardrail {
+	if x != nil {
+		return x.Guardrails
+	}
+	return nil
+}
+
+// Guardrail is how much worse than policy alone the model may be in one metric.
+type Guardrail struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// reward, or a kind of outcome: the mean of its values where it came.
+	Metric string `protobuf:"bytes,1,opt,name=metric,proto3" json:"metric,omitempty"`
+	// In units of the metric, above 0.
+	MaxDrop float64 `protobuf:"fixed64,2,opt,name=max_drop,json=maxDrop,proto3" json:"max_drop,omitempty"`
+	// Range of a kind of outcome, 0 to 1 when both are 0; values beyond count as its
+	// ends. The reward has the objective's.
+	Min float64 `protobuf:"fixed64,3,opt,name=min,proto3" json:"min,omitempty"`
+	Max float64 `protobuf:"fixed64,4,opt,name=max,proto3" json:"max,omitempty"`
+	// Less of it is better, as of transfers or handle time.
+	LowerIsBetter bool `protobuf:"varint,5,opt,name=lower_is_better,json=lowerIsBetter,proto3" json:"lower_is_better,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Guardrail) Reset() {
+	*x = Guardrail{}
+	mi := &file_usher_v1_control_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Guardrail) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Guardrail) ProtoMessage() {}
+
+func (x *Guardrail) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_control_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Guardrail.ProtoReflect.Descriptor instead.
+func (*Guardrail) Descriptor() ([]byte, []int) {
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Guardrail) GetMetric() string {
+	if x != nil {
+		return x.Metric
+	}
+	return ""
+}
+
+func (x *Guardrail) GetMaxDrop() float64 {
+	if x != nil {
+		return x.MaxDrop
+	}
+	return 0
+}
+
+func (x *Guardrail) GetMin() float64 {
+	if x != nil {
+		return x.Min
+	}
+	return 0
+}
+
+func (x *Guardrail) GetMax() float64 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *Guardrail) GetLowerIsBetter() bool {
+	if x != nil {
+		return x.LowerIsBetter
+	}
+	return false
+}
+
 // ListModesRequest pages through an account's modes.
 type ListModesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1320,7 +1412,7 @@ type ListModesRequest struct {
 
 func (x *ListModesRequest) Reset() {
 	*x = ListModesRequest{}
-	mi := &file_usher_v1_control_proto_msgTypes[20]
+	mi := &file_usher_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1332,7 +1424,7 @@ func (x *ListModesRequest) String() string {
 func (*ListModesRequest) ProtoMessage() {}
 
 func (x *ListModesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[20]
+	mi := &file_usher_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1345,7 +1437,7 @@ func (x *ListModesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModesRequest.ProtoReflect.Descriptor instead.
 func (*ListModesRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListModesRequest) GetParent() string {
@@ -1380,7 +1472,7 @@ type ListModesResponse struct {
 
 func (x *ListModesResponse) Reset() {
 	*x = ListModesResponse{}
-	mi := &file_usher_v1_control_proto_msgTypes[21]
+	mi := &file_usher_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1392,7 +1484,7 @@ func (x *ListModesResponse) String() string {
 func (*ListModesResponse) ProtoMessage() {}
 
 func (x *ListModesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[21]
+	mi := &file_usher_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1405,7 +1497,7 @@ func (x *ListModesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModesResponse.ProtoReflect.Descriptor instead.
 func (*ListModesResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListModesResponse) GetModes() []*Mode {
@@ -1432,7 +1524,7 @@ type GetModeRequest struct {
 
 func (x *GetModeRequest) Reset() {
 	*x = GetModeRequest{}
-	mi := &file_usher_v1_control_proto_msgTypes[22]
+	mi := &file_usher_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1536,7 @@ func (x *GetModeRequest) String() string {
 func (*GetModeRequest) ProtoMessage() {}
 
 func (x *GetModeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[22]
+	mi := &file_usher_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1549,7 @@ func (x *GetModeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModeRequest.ProtoReflect.Descriptor instead.
 func (*GetModeRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetModeRequest) GetName() string {
@@ -1477,7 +1569,7 @@ type GetModeResponse struct {
 
 func (x *GetModeResponse) Reset() {
 	*x = GetModeResponse{}
-	mi := &file_usher_v1_control_proto_msgTypes[23]
+	mi := &file_usher_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1581,7 @@ func (x *GetModeResponse) String() string {
 func (*GetModeResponse) ProtoMessage() {}
 
 func (x *GetModeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[23]
+	mi := &file_usher_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1594,7 @@ func (x *GetModeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModeResponse.ProtoReflect.Descriptor instead.
 func (*GetModeResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetModeResponse) GetMode() *Mode {
@@ -1528,7 +1620,7 @@ type UpdateModeRequest struct {
 
 func (x *UpdateModeRequest) Reset() {
 	*x = UpdateModeRequest{}
-	mi := &file_usher_v1_control_proto_msgTypes[24]
+	mi := &file_usher_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1632,7 @@ func (x *UpdateModeRequest) String() string {
 func (*UpdateModeRequest) ProtoMessage() {}
 
 func (x *UpdateModeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[24]
+	mi := &file_usher_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1645,7 @@ func (x *UpdateModeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateModeRequest.ProtoReflect.Descriptor instead.
 func (*UpdateModeRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *UpdateModeRequest) GetMode() *Mode {
@@ -1587,7 +1679,7 @@ type UpdateModeResponse struct {
 
 func (x *UpdateModeResponse) Reset() {
 	*x = UpdateModeResponse{}
-	mi := &file_usher_v1_control_proto_msgTypes[25]
+	mi := &file_usher_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1599,7 +1691,7 @@ func (x *UpdateModeResponse) String() string {
 func (*UpdateModeResponse) ProtoMessage() {}
 
 func (x *UpdateModeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[25]
+	mi := &file_usher_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1612,7 +1704,7 @@ func (x *UpdateModeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateModeResponse.ProtoReflect.Descriptor instead.
 func (*UpdateModeResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UpdateModeResponse) GetMode() *Mode {
@@ -1635,7 +1727,7 @@ type DeleteModeRequest struct {
 
 func (x *DeleteModeRequest) Reset() {
 	*x = DeleteModeRequest{}
-	mi := &file_usher_v1_control_proto_msgTypes[26]
+	mi := &file_usher_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1647,7 +1739,7 @@ func (x *DeleteModeRequest) String() string {
 func (*DeleteModeRequest) ProtoMessage() {}
 
 func (x *DeleteModeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[26]
+	mi := &file_usher_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1660,7 +1752,7 @@ func (x *DeleteModeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteModeRequest.ProtoReflect.Descriptor instead.
 func (*DeleteModeRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DeleteModeRequest) GetName() string {
@@ -1693,7 +1785,7 @@ type DeleteModeResponse struct {
 
 func (x *DeleteModeResponse) Reset() {
 	*x = DeleteModeResponse{}
-	mi := &file_usher_v1_control_proto_msgTypes[27]
+	mi := &file_usher_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1705,7 +1797,7 @@ func (x *DeleteModeResponse) String() string {
 func (*DeleteModeResponse) ProtoMessage() {}
 
 func (x *DeleteModeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[27]
+	mi := &file_usher_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1718,7 +1810,7 @@ func (x *DeleteModeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteModeResponse.ProtoReflect.Descriptor instead.
 func (*DeleteModeResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 // Model is one trained version.
@@ -1739,7 +1831,7 @@ type Model struct {
 
 func (x *Model) Reset() {
 	*x = Model{}
-	mi := &file_usher_v1_control_proto_msgTypes[28]
+	mi := &file_usher_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1751,7 +1843,7 @@ func (x *Model) String() string {
 func (*Model) ProtoMessage() {}
 
 func (x *Model) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[28]
+	mi := &file_usher_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1764,7 +1856,7 @@ func (x *Model) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Model.ProtoReflect.Descriptor instead.
 func (*Model) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Model) GetName() string {
@@ -1814,7 +1906,7 @@ type ListModelsRequest struct {
 
 func (x *ListModelsRequest) Reset() {
 	*x = ListModelsRequest{}
-	mi := &file_usher_v1_control_proto_msgTypes[29]
+	mi := &file_usher_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +1918,7 @@ func (x *ListModelsRequest) String() string {
 func (*ListModelsRequest) ProtoMessage() {}
 
 func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[29]
+	mi := &file_usher_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +1931,7 @@ func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsRequest.ProtoReflect.Descriptor instead.
 func (*ListModelsRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListModelsRequest) GetParent() string {
@@ -1874,7 +1966,7 @@ type ListModelsResponse struct {
 
 func (x *ListModelsResponse) Reset() {
 	*x = ListModelsResponse{}
-	mi := &file_usher_v1_control_proto_msgTypes[30]
+	mi := &file_usher_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +1978,7 @@ func (x *ListModelsResponse) String() string {
 func (*ListModelsResponse) ProtoMessage() {}
 
 func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[30]
+	mi := &file_usher_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1899,7 +1991,7 @@ func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsResponse.ProtoReflect.Descriptor instead.
 func (*ListModelsResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListModelsResponse) GetModels() []*Model {
@@ -1926,7 +2018,7 @@ type GetModelRequest struct {
 
 func (x *GetModelRequest) Reset() {
 	*x = GetModelRequest{}
-	mi := &file_usher_v1_control_proto_msgTypes[31]
+	mi := &file_usher_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2030,7 @@ func (x *GetModelRequest) String() string {
 func (*GetModelRequest) ProtoMessage() {}
 
 func (x *GetModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[31]
+	mi := &file_usher_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2043,7 @@ func (x *GetModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModelRequest.ProtoReflect.Descriptor instead.
 func (*GetModelRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetModelRequest) GetName() string {
@@ -1971,7 +2063,7 @@ type GetModelResponse struct {
 
 func (x *GetModelResponse) Reset() {
 	*x = GetModelResponse{}
-	mi := &file_usher_v1_control_proto_msgTypes[32]
+	mi := &file_usher_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +2075,7 @@ func (x *GetModelResponse) String() string {
 func (*GetModelResponse) ProtoMessage() {}
 
 func (x *GetModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[32]
+	mi := &file_usher_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +2088,7 @@ func (x *GetModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModelResponse.ProtoReflect.Descriptor instead.
 func (*GetModelResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetModelResponse) GetModel() *Model {
@@ -2018,7 +2110,7 @@ type PromoteModelRequest struct {
 
 func (x *PromoteModelRequest) Reset() {
 	*x = PromoteModelRequest{}
-	mi := &file_usher_v1_control_proto_msgTypes[33]
+	mi := &file_usher_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2030,7 +2122,7 @@ func (x *PromoteModelRequest) String() string {
 func (*PromoteModelRequest) ProtoMessage() {}
 
 func (x *PromoteModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[33]
+	mi := &file_usher_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2043,7 +2135,7 @@ func (x *PromoteModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteModelRequest.ProtoReflect.Descriptor instead.
 func (*PromoteModelRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PromoteModelRequest) GetName() string {
@@ -2070,7 +2162,7 @@ type PromoteModelResponse struct {
 
 func (x *PromoteModelResponse) Reset() {
 	*x = PromoteModelResponse{}
-	mi := &file_usher_v1_control_proto_msgTypes[34]
+	mi := &file_usher_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2082,7 +2174,7 @@ func (x *PromoteModelResponse) String() string {
 func (*PromoteModelResponse) ProtoMessage() {}
 
 func (x *PromoteModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[34]
+	mi := &file_usher_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2095,7 +2187,7 @@ func (x *PromoteModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteModelResponse.ProtoReflect.Descriptor instead.
 func (*PromoteModelResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PromoteModelResponse) GetModel() *Model {
@@ -2117,7 +2209,7 @@ type RollbackModelRequest struct {
 
 func (x *RollbackModelRequest) Reset() {
 	*x = RollbackModelRequest{}
-	mi := &file_usher_v1_control_proto_msgTypes[35]
+	mi := &file_usher_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2129,7 +2221,7 @@ func (x *RollbackModelRequest) String() string {
 func (*RollbackModelRequest) ProtoMessage() {}
 
 func (x *RollbackModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[35]
+	mi := &file_usher_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2142,7 +2234,7 @@ func (x *RollbackModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackModelRequest.ProtoReflect.Descriptor instead.
 func (*RollbackModelRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RollbackModelRequest) GetParent() string {
@@ -2169,7 +2261,7 @@ type RollbackModelResponse struct {
 
 func (x *RollbackModelResponse) Reset() {
 	*x = RollbackModelResponse{}
-	mi := &file_usher_v1_control_proto_msgTypes[36]
+	mi := &file_usher_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2181,7 +2273,7 @@ func (x *RollbackModelResponse) String() string {
 func (*RollbackModelResponse) ProtoMessage() {}
 
 func (x *RollbackModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_control_proto_msgTypes[36]
+	mi := &file_usher_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2194,7 +2286,7 @@ func (x *RollbackModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackModelResponse.ProtoReflect.Descriptor instead.
 func (*RollbackModelResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_usher_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RollbackModelResponse) GetModel() *Model {
@@ -2301,7 +2393,7 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\"L\n" +
 	"\x17UpdateObjectiveResponse\x121\n" +
-	"\tobjective\x18\x01 \x01(\v2\x13.usher.v1.ObjectiveR\tobjective\"\xf0\x01\n" +
+	"\tobjective\x18\x01 \x01(\v2\x13.usher.v1.ObjectiveR\tobjective\"\xa5\x02\n" +
 	"\x04Mode\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04mode\x18\x02 \x01(\tR\x04mode\x12\x14\n" +
@@ -2310,8 +2402,17 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	"\tobjective\x18\x05 \x01(\tR\tobjective\x12\x12\n" +
 	"\x04etag\x18\x06 \x01(\tR\x04etag\x12A\n" +
 	"\vupdate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
-	"updateTimeB\x0e\n" +
-	"\f_exploration\"l\n" +
+	"updateTime\x123\n" +
+	"\n" +
+	"guardrails\x18\b \x03(\v2\x13.usher.v1.GuardrailR\n" +
+	"guardrailsB\x0e\n" +
+	"\f_exploration\"\x8a\x01\n" +
+	"\tGuardrail\x12\x16\n" +
+	"\x06metric\x18\x01 \x01(\tR\x06metric\x12\x19\n" +
+	"\bmax_drop\x18\x02 \x01(\x01R\amaxDrop\x12\x10\n" +
+	"\x03min\x18\x03 \x01(\x01R\x03min\x12\x10\n" +
+	"\x03max\x18\x04 \x01(\x01R\x03max\x12&\n" +
+	"\x0flower_is_better\x18\x05 \x01(\bR\rlowerIsBetter\"l\n" +
 	"\x10ListModesRequest\x12\x1c\n" +
 	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -2401,7 +2502,7 @@ func file_usher_v1_control_proto_rawDescGZIP() []byte {
 	return file_usher_v1_control_proto_rawDescData
 }
 
-var file_usher_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_usher_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_usher_v1_control_proto_goTypes = []any{
 	(*Account)(nil),                 // 0: usher.v1.Account
 	(*CreateAccountRequest)(nil),    // 1: usher.v1.CreateAccountRequest
@@ -2423,99 +2524,101 @@ var file_usher_v1_control_proto_goTypes = []any{
 	(*UpdateObjectiveRequest)(nil),  // 17: usher.v1.UpdateObjectiveRequest
 	(*UpdateObjectiveResponse)(nil), // 18: usher.v1.UpdateObjectiveResponse
 	(*Mode)(nil),                    // 19: usher.v1.Mode
-	(*ListModesRequest)(nil),        // 20: usher.v1.ListModesRequest
-	(*ListModesResponse)(nil),       // 21: usher.v1.ListModesResponse
-	(*GetModeRequest)(nil),          // 22: usher.v1.GetModeRequest
-	(*GetModeResponse)(nil),         // 23: usher.v1.GetModeResponse
-	(*UpdateModeRequest)(nil),       // 24: usher.v1.UpdateModeRequest
-	(*UpdateModeResponse)(nil),      // 25: usher.v1.UpdateModeResponse
-	(*DeleteModeRequest)(nil),       // 26: usher.v1.DeleteModeRequest
-	(*DeleteModeResponse)(nil),      // 27: usher.v1.DeleteModeResponse
-	(*Model)(nil),                   // 28: usher.v1.Model
-	(*ListModelsRequest)(nil),       // 29: usher.v1.ListModelsRequest
-	(*ListModelsResponse)(nil),      // 30: usher.v1.ListModelsResponse
-	(*GetModelRequest)(nil),         // 31: usher.v1.GetModelRequest
-	(*GetModelResponse)(nil),        // 32: usher.v1.GetModelResponse
-	(*PromoteModelRequest)(nil),     // 33: usher.v1.PromoteModelRequest
-	(*PromoteModelResponse)(nil),    // 34: usher.v1.PromoteModelResponse
-	(*RollbackModelRequest)(nil),    // 35: usher.v1.RollbackModelRequest
-	(*RollbackModelResponse)(nil),   // 36: usher.v1.RollbackModelResponse
-	(*structpb.Struct)(nil),         // 37: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),   // 38: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),   // 39: google.protobuf.FieldMask
-	(*durationpb.Duration)(nil),     // 40: google.protobuf.Duration
+	(*Guardrail)(nil),               // 20: usher.v1.Guardrail
+	(*ListModesRequest)(nil),        // 21: usher.v1.ListModesRequest
+	(*ListModesResponse)(nil),       // 22: usher.v1.ListModesResponse
+	(*GetModeRequest)(nil),          // 23: usher.v1.GetModeRequest
+	(*GetModeResponse)(nil),         // 24: usher.v1.GetModeResponse
+	(*UpdateModeRequest)(nil),       // 25: usher.v1.UpdateModeRequest
+	(*UpdateModeResponse)(nil),      // 26: usher.v1.UpdateModeResponse
+	(*DeleteModeRequest)(nil),       // 27: usher.v1.DeleteModeRequest
+	(*DeleteModeResponse)(nil),      // 28: usher.v1.DeleteModeResponse
+	(*Model)(nil),                   // 29: usher.v1.Model
+	(*ListModelsRequest)(nil),       // 30: usher.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),      // 31: usher.v1.ListModelsResponse
+	(*GetModelRequest)(nil),         // 32: usher.v1.GetModelRequest
+	(*GetModelResponse)(nil),        // 33: usher.v1.GetModelResponse
+	(*PromoteModelRequest)(nil),     // 34: usher.v1.PromoteModelRequest
+	(*PromoteModelResponse)(nil),    // 35: usher.v1.PromoteModelResponse
+	(*RollbackModelRequest)(nil),    // 36: usher.v1.RollbackModelRequest
+	(*RollbackModelResponse)(nil),   // 37: usher.v1.RollbackModelResponse
+	(*structpb.Struct)(nil),         // 38: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),   // 39: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),   // 40: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),     // 41: google.protobuf.Duration
 }
 var file_usher_v1_control_proto_depIdxs = []int32{
-	37, // 0: usher.v1.Account.default_effect:type_name -> google.protobuf.Struct
-	38, // 1: usher.v1.Account.update_time:type_name -> google.protobuf.Timestamp
-	37, // 2: usher.v1.Account.no_exploration:type_name -> google.protobuf.Struct
+	38, // 0: usher.v1.Account.default_effect:type_name -> google.protobuf.Struct
+	39, // 1: usher.v1.Account.update_time:type_name -> google.protobuf.Timestamp
+	38, // 2: usher.v1.Account.no_exploration:type_name -> google.protobuf.Struct
 	0,  // 3: usher.v1.CreateAccountRequest.account:type_name -> usher.v1.Account
 	0,  // 4: usher.v1.CreateAccountResponse.account:type_name -> usher.v1.Account
 	0,  // 5: usher.v1.GetAccountResponse.account:type_name -> usher.v1.Account
 	0,  // 6: usher.v1.UpdateAccountRequest.account:type_name -> usher.v1.Account
-	39, // 7: usher.v1.UpdateAccountRequest.update_mask:type_name -> google.protobuf.FieldMask
+	40, // 7: usher.v1.UpdateAccountRequest.update_mask:type_name -> google.protobuf.FieldMask
 	0,  // 8: usher.v1.UpdateAccountResponse.account:type_name -> usher.v1.Account
 	0,  // 9: usher.v1.ListAccountsResponse.accounts:type_name -> usher.v1.Account
 	10, // 10: usher.v1.Objective.terms:type_name -> usher.v1.ObjectiveTerm
-	40, // 11: usher.v1.Objective.window:type_name -> google.protobuf.Duration
-	38, // 12: usher.v1.Objective.update_time:type_name -> google.protobuf.Timestamp
+	41, // 11: usher.v1.Objective.window:type_name -> google.protobuf.Duration
+	39, // 12: usher.v1.Objective.update_time:type_name -> google.protobuf.Timestamp
 	9,  // 13: usher.v1.ListObjectivesResponse.objectives:type_name -> usher.v1.Objective
 	9,  // 14: usher.v1.GetObjectiveResponse.objective:type_name -> usher.v1.Objective
 	9,  // 15: usher.v1.CreateObjectiveRequest.objective:type_name -> usher.v1.Objective
 	9,  // 16: usher.v1.CreateObjectiveResponse.objective:type_name -> usher.v1.Objective
 	9,  // 17: usher.v1.UpdateObjectiveRequest.objective:type_name -> usher.v1.Objective
-	39, // 18: usher.v1.UpdateObjectiveRequest.update_mask:type_name -> google.protobuf.FieldMask
+	40, // 18: usher.v1.UpdateObjectiveRequest.update_mask:type_name -> google.protobuf.FieldMask
 	9,  // 19: usher.v1.UpdateObjectiveResponse.objective:type_name -> usher.v1.Objective
-	38, // 20: usher.v1.Mode.update_time:type_name -> google.protobuf.Timestamp
-	19, // 21: usher.v1.ListModesResponse.modes:type_name -> usher.v1.Mode
-	19, // 22: usher.v1.GetModeResponse.mode:type_name -> usher.v1.Mode
-	19, // 23: usher.v1.UpdateModeRequest.mode:type_name -> usher.v1.Mode
-	39, // 24: usher.v1.UpdateModeRequest.update_mask:type_name -> google.protobuf.FieldMask
-	19, // 25: usher.v1.UpdateModeResponse.mode:type_name -> usher.v1.Mode
-	38, // 26: usher.v1.Model.create_time:type_name -> google.protobuf.Timestamp
-	37, // 27: usher.v1.Model.card:type_name -> google.protobuf.Struct
-	38, // 28: usher.v1.Model.retrain_by:type_name -> google.protobuf.Timestamp
-	28, // 29: usher.v1.ListModelsResponse.models:type_name -> usher.v1.Model
-	28, // 30: usher.v1.GetModelResponse.model:type_name -> usher.v1.Model
-	28, // 31: usher.v1.PromoteModelResponse.model:type_name -> usher.v1.Model
-	28, // 32: usher.v1.RollbackModelResponse.model:type_name -> usher.v1.Model
-	1,  // 33: usher.v1.ControlService.CreateAccount:input_type -> usher.v1.CreateAccountRequest
-	3,  // 34: usher.v1.ControlService.GetAccount:input_type -> usher.v1.GetAccountRequest
-	5,  // 35: usher.v1.ControlService.UpdateAccount:input_type -> usher.v1.UpdateAccountRequest
-	7,  // 36: usher.v1.ControlService.ListAccounts:input_type -> usher.v1.ListAccountsRequest
-	11, // 37: usher.v1.ControlService.ListObjectives:input_type -> usher.v1.ListObjectivesRequest
-	13, // 38: usher.v1.ControlService.GetObjective:input_type -> usher.v1.GetObjectiveRequest
-	15, // 39: usher.v1.ControlService.CreateObjective:input_type -> usher.v1.CreateObjectiveRequest
-	17, // 40: usher.v1.ControlService.UpdateObjective:input_type -> usher.v1.UpdateObjectiveRequest
-	20, // 41: usher.v1.ControlService.ListModes:input_type -> usher.v1.ListModesRequest
-	22, // 42: usher.v1.ControlService.GetMode:input_type -> usher.v1.GetModeRequest
-	24, // 43: usher.v1.ControlService.UpdateMode:input_type -> usher.v1.UpdateModeRequest
-	26, // 44: usher.v1.ControlService.DeleteMode:input_type -> usher.v1.DeleteModeRequest
-	29, // 45: usher.v1.ControlService.ListModels:input_type -> usher.v1.ListModelsRequest
-	31, // 46: usher.v1.ControlService.GetModel:input_type -> usher.v1.GetModelRequest
-	33, // 47: usher.v1.ControlService.PromoteModel:input_type -> usher.v1.PromoteModelRequest
-	35, // 48: usher.v1.ControlService.RollbackModel:input_type -> usher.v1.RollbackModelRequest
-	2,  // 49: usher.v1.ControlService.CreateAccount:output_type -> usher.v1.CreateAccountResponse
-	4,  // 50: usher.v1.ControlService.GetAccount:output_type -> usher.v1.GetAccountResponse
-	6,  // 51: usher.v1.ControlService.UpdateAccount:output_type -> usher.v1.UpdateAccountResponse
-	8,  // 52: usher.v1.ControlService.ListAccounts:output_type -> usher.v1.ListAccountsResponse
-	12, // 53: usher.v1.ControlService.ListObjectives:output_type -> usher.v1.ListObjectivesResponse
-	14, // 54: usher.v1.ControlService.GetObjective:output_type -> usher.v1.GetObjectiveResponse
-	16, // 55: usher.v1.ControlService.CreateObjective:output_type -> usher.v1.CreateObjectiveResponse
-	18, // 56: usher.v1.ControlService.UpdateObjective:output_type -> usher.v1.UpdateObjectiveResponse
-	21, // 57: usher.v1.ControlService.ListModes:output_type -> usher.v1.ListModesResponse
-	23, // 58: usher.v1.ControlService.GetMode:output_type -> usher.v1.GetModeResponse
-	25, // 59: usher.v1.ControlService.UpdateMode:output_type -> usher.v1.UpdateModeResponse
-	27, // 60: usher.v1.ControlService.DeleteMode:output_type -> usher.v1.DeleteModeResponse
-	30, // 61: usher.v1.ControlService.ListModels:output_type -> usher.v1.ListModelsResponse
-	32, // 62: usher.v1.ControlService.GetModel:output_type -> usher.v1.GetModelResponse
-	34, // 63: usher.v1.ControlService.PromoteModel:output_type -> usher.v1.PromoteModelResponse
-	36, // 64: usher.v1.ControlService.RollbackModel:output_type -> usher.v1.RollbackModelResponse
-	49, // [49:65] is the sub-list for method output_type
-	33, // [33:49] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	39, // 20: usher.v1.Mode.update_time:type_name -> google.protobuf.Timestamp
+	20, // 21: usher.v1.Mode.guardrails:type_name -> usher.v1.Guardrail
+	19, // 22: usher.v1.ListModesResponse.modes:type_name -> usher.v1.Mode
+	19, // 23: usher.v1.GetModeResponse.mode:type_name -> usher.v1.Mode
+	19, // 24: usher.v1.UpdateModeRequest.mode:type_name -> usher.v1.Mode
+	40, // 25: usher.v1.UpdateModeRequest.update_mask:type_name -> google.protobuf.FieldMask
+	19, // 26: usher.v1.UpdateModeResponse.mode:type_name -> usher.v1.Mode
+	39, // 27: usher.v1.Model.create_time:type_name -> google.protobuf.Timestamp
+	38, // 28: usher.v1.Model.card:type_name -> google.protobuf.Struct
+	39, // 29: usher.v1.Model.retrain_by:type_name -> google.protobuf.Timestamp
+	29, // 30: usher.v1.ListModelsResponse.models:type_name -> usher.v1.Model
+	29, // 31: usher.v1.GetModelResponse.model:type_name -> usher.v1.Model
+	29, // 32: usher.v1.PromoteModelResponse.model:type_name -> usher.v1.Model
+	29, // 33: usher.v1.RollbackModelResponse.model:type_name -> usher.v1.Model
+	1,  // 34: usher.v1.ControlService.CreateAccount:input_type -> usher.v1.CreateAccountRequest
+	3,  // 35: usher.v1.ControlService.GetAccount:input_type -> usher.v1.GetAccountRequest
+	5,  // 36: usher.v1.ControlService.UpdateAccount:input_type -> usher.v1.UpdateAccountRequest
+	7,  // 37: usher.v1.ControlService.ListAccounts:input_type -> usher.v1.ListAccountsRequest
+	11, // 38: usher.v1.ControlService.ListObjectives:input_type -> usher.v1.ListObjectivesRequest
+	13, // 39: usher.v1.ControlService.GetObjective:input_type -> usher.v1.GetObjectiveRequest
+	15, // 40: usher.v1.ControlService.CreateObjective:input_type -> usher.v1.CreateObjectiveRequest
+	17, // 41: usher.v1.ControlService.UpdateObjective:input_type -> usher.v1.UpdateObjectiveRequest
+	21, // 42: usher.v1.ControlService.ListModes:input_type -> usher.v1.ListModesRequest
+	23, // 43: usher.v1.ControlService.GetMode:input_type -> usher.v1.GetModeRequest
+	25, // 44: usher.v1.ControlService.UpdateMode:input_type -> usher.v1.UpdateModeRequest
+	27, // 45: usher.v1.ControlService.DeleteMode:input_type -> usher.v1.DeleteModeRequest
+	30, // 46: usher.v1.ControlService.ListModels:input_type -> usher.v1.ListModelsRequest
+	32, // 47: usher.v1.ControlService.GetModel:input_type -> usher.v1.GetModelRequest
+	34, // 48: usher.v1.ControlService.PromoteModel:input_type -> usher.v1.PromoteModelRequest
+	36, // 49: usher.v1.ControlService.RollbackModel:input_type -> usher.v1.RollbackModelRequest
+	2,  // 50: usher.v1.ControlService.CreateAccount:output_type -> usher.v1.CreateAccountResponse
+	4,  // 51: usher.v1.ControlService.GetAccount:output_type -> usher.v1.GetAccountResponse
+	6,  // 52: usher.v1.ControlService.UpdateAccount:output_type -> usher.v1.UpdateAccountResponse
+	8,  // 53: usher.v1.ControlService.ListAccounts:output_type -> usher.v1.ListAccountsResponse
+	12, // 54: usher.v1.ControlService.ListObjectives:output_type -> usher.v1.ListObjectivesResponse
+	14, // 55: usher.v1.ControlService.GetObjective:output_type -> usher.v1.GetObjectiveResponse
+	16, // 56: usher.v1.ControlService.CreateObjective:output_type -> usher.v1.CreateObjectiveResponse
+	18, // 57: usher.v1.ControlService.UpdateObjective:output_type -> usher.v1.UpdateObjectiveResponse
+	22, // 58: usher.v1.ControlService.ListModes:output_type -> usher.v1.ListModesResponse
+	24, // 59: usher.v1.ControlService.GetMode:output_type -> usher.v1.GetModeResponse
+	26, // 60: usher.v1.ControlService.UpdateMode:output_type -> usher.v1.UpdateModeResponse
+	28, // 61: usher.v1.ControlService.DeleteMode:output_type -> usher.v1.DeleteModeResponse
+	31, // 62: usher.v1.ControlService.ListModels:output_type -> usher.v1.ListModelsResponse
+	33, // 63: usher.v1.ControlService.GetModel:output_type -> usher.v1.GetModelResponse
+	35, // 64: usher.v1.ControlService.PromoteModel:output_type -> usher.v1.PromoteModelResponse
+	37, // 65: usher.v1.ControlService.RollbackModel:output_type -> usher.v1.RollbackModelResponse
+	50, // [50:66] is the sub-list for method output_type
+	34, // [34:50] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_usher_v1_control_proto_init() }
@@ -2532,7 +2635,7 @@ func file_usher_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_usher_v1_control_proto_rawDesc), len(file_usher_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1726,13 +1726,17 @@ type Candidate struct {
 	Attributes map[string]*structpb.Value `protobuf:"bytes,2,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Eligible   bool                       `protobuf:"varint,3,opt,name=eligible,proto3" json:"eligible,omitempty"`
 	// Why it is not eligible.
-	Verdict       string    `protobuf:"bytes,4,opt,name=verdict,proto3" json:"verdict,omitempty"`
-	Score         float64   `protobuf:"fixed64,5,opt,name=score,proto3" json:"score,omitempty"`
-	StdErr        float64   `protobuf:"fixed64,6,opt,name=std_err,json=stdErr,proto3" json:"std_err,omitempty"`
-	Known         bool      `protobuf:"varint,7,opt,name=known,proto3" json:"known,omitempty"`
-	Priority      float64   `protobuf:"fixed64,8,opt,name=priority,proto3" json:"priority,omitempty"`
-	Probability   float64   `protobuf:"fixed64,9,opt,name=probability,proto3" json:"probability,omitempty"`
-	Factors       []*Factor `protobuf:"bytes,10,rep,name=factors,proto3" json:"factors,omitempty"`
+	Verdict string  `protobuf:"bytes,4,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	Score   float64 `protobuf:"fixed64,5,opt,name=score,proto3" json:"score,omitempty"`
+	StdErr  float64 `protobuf:"fixed64,6,opt,name=std_err,json=stdErr,proto3" json:"std_err,omitempty"`
+	Known   bool    `protobuf:"varint,7,opt,name=known,proto3" json:"known,omitempty"`
+	// What ranks: score x the policy's lever, minus wait_cost.
+	Priority    float64   `protobuf:"fixed64,8,opt,name=priority,proto3" json:"priority,omitempty"`
+	Probability float64   `protobuf:"fixed64,9,opt,name=probability,proto3" json:"probability,omitempty"`
+	Factors     []*Factor `protobuf:"bytes,10,rep,name=factors,proto3" json:"factors,omitempty"`
+	// What the wait expected at the target takes off, in units of the reward; 0 when
+	// the objective has no price on waiting or the live state is not known.
+	WaitCost      float64 `protobuf:"fixed64,11,opt,name=wait_cost,json=waitCost,proto3" json:"wait_cost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1835,6 +1839,13 @@ func (x *Candidate) GetFactors() []*Factor {
 		return x.Factors
 	}
 	return nil
+}
+
+func (x *Candidate) GetWaitCost() float64 {
+	if x != nil {
+		return x.WaitCost
+	}
+	return 0
 }
 
 // PolicyTrace is what one policy said.
@@ -2328,7 +2339,7 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\alatency\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\alatency\x12\x16\n" +
 	"\x06detail\x18\x05 \x01(\tR\x06detail\x12\x1a\n" +
 	"\bfallback\x18\x06 \x01(\bR\bfallback\x12+\n" +
-	"\x03age\x18\a \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xb6\x03\n" +
+	"\x03age\x18\a \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xd3\x03\n" +
 	"\tCandidate\x12(\n" +
 	"\x06action\x18\x01 \x01(\v2\x10.usher.v1.ActionR\x06action\x12C\n" +
 	"\n" +
@@ -2342,7 +2353,8 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\bpriority\x18\b \x01(\x01R\bpriority\x12 \n" +
 	"\vprobability\x18\t \x01(\x01R\vprobability\x12*\n" +
 	"\afactors\x18\n" +
-	" \x03(\v2\x10.usher.v1.FactorR\afactors\x1aU\n" +
+	" \x03(\v2\x10.usher.v1.FactorR\afactors\x12\x1b\n" +
+	"\twait_cost\x18\v \x01(\x01R\bwaitCost\x1aU\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xc5\x01\n" +
