@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -200,7 +201,7 @@ func (l *policyFiles) check(env *policy.Environment) {
 	for i := range l.problems {
 		told[l.problems[i].Policy+"\x00"+l.problems[i].Code+"\x00"+l.problems[i].Description] = true
 	}
-	for _, p := range policy.Check(l.policies, env) {
+	for _, p := range policy.Check(l.policies, env, policy.At(time.Now())) {
 		if told[p.Policy+"\x00"+p.Code+"\x00"+p.Description] {
 			continue
 		}

@@ -6,15 +6,15 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/usherhq/usher/internal/placeholder"
+	"github.com/usherhq/usher/internal/braces"
 )
 
 // Template is a text with {{name}} in it. The zero value is the empty text. It
 // is immutable.
-type Template struct{ segments []placeholder.Segment }
+type Template struct{ segments []braces.Segment }
 
 // ParseTemplate never fails: braces that name nothing are text.
-func ParseTemplate(text string) Template { return Template{segments: placeholder.Split(text)} }
+func ParseTemplate(text string) Template { return Template{segments: braces.Split(text)} }
 
 // Names lists what the template needs, each once.
 func (t Template) Names() []string {

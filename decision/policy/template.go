@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/usherhq/usher/internal/placeholder"
+	"github.com/usherhq/usher/internal/braces"
 )
 
 // segment is literal text, or an attribute to be filled in.
@@ -19,7 +19,7 @@ type template []segment
 // parseTemplate never fails: braces that name nothing are text.
 func parseTemplate(text string) template {
 	var t template
-	for _, s := range placeholder.Split(text) {
+	for _, s := range braces.Split(text) {
 		t = append(t, segment{text: s.Text, attribute: s.Name})
 	}
 	if len(t) == 0 {

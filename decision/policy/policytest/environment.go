@@ -22,6 +22,8 @@ type EnvironmentDocument struct {
 	Agents        []string                    `json:"agents"`
 	Bots          []string                    `json:"bots"`
 	RoutingSkills []string                    `json:"routing_skills"`
+	RoutingBots   []string                    `json:"routing_bots"`
+	Objectives    []string                    `json:"objectives"`
 	Calendars     map[string]*policy.Calendar `json:"calendars"`
 }
 
@@ -63,7 +65,8 @@ func environment(data []byte, check *fault.Check) *policy.Environment {
 	var d EnvironmentDocument
 	strict(data, &d, check)
 	env := &policy.Environment{
-		Attributes: map[string]policy.Attribute{}, Strict: len(d.Attributes) > 0, RoutingSkills: d.RoutingSkills,
+		Attributes: map[string]policy.Attribute{}, Strict: len(d.Attributes) > 0,
+		RoutingSkills: d.RoutingSkills, RoutingBots: d.RoutingBots, Objectives: set(d.Objectives),
 		Skills: set(d.Skills), Agents: set(d.Agents), Bots: set(d.Bots), Calendars: d.Calendars,
 	}
 	if d.Strict != nil {

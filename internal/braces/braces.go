@@ -1,5 +1,5 @@
-// Package placeholder splits texts with {{name}} in them.
-package placeholder
+// Package braces splits texts with {{name}} in them.
+package braces
 
 import "strings"
 
