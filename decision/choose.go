@@ -248,7 +248,7 @@ func (t *turn) draw() {
 	for i := range n {
 		c := &t.d.Candidates[i]
 		f := t.factor(i)
-		s.scaled[i] = model.Score{Value: c.Score * f, StdErr: c.StdErr * f, Known: c.Known}
+		s.scaled[i] = model.Score{Value: c.Priority, StdErr: c.StdErr * f, Known: c.Known}
 		s.eligible[i] = c.Eligible
 	}
 	// The distribution is over priorities, not scores: exploration follows the
@@ -341,9 +341,12 @@ func (t *turn) factors(order []int) {
 			continue
 		}
 		found := t.model.ExplainAmong(t.context, t.arms, i, top)
-		out := make([]event.Factor, len(found))
+		out := make([]event.Factor, len(found), len(found)+1)
 		for n, f := range found {
 			out[n] = event.Factor{Name: f.Name, Value: f.Value}
+		}
+		if cost := t.d.Candidates[i].WaitCost; cost != 0 {
+			out = append(out, event.Factor{Name: factorWait, Value: -cost})
 		}
 		t.d.Candidates[i].Factors = out
 	}

@@ -18,6 +18,8 @@ const (
 	ReasonAgentAway       = "AGENT_UNAVAILABLE"       // a skill stands in for an agent
 	ReasonFallbackDenied  = "FALLBACK_DENIED"         // a policy took away the skill that an agent would fall back to
 	ReasonLoop            = "LOOP"                    // an action that leads back to the routing bot was left out
+	ReasonWaitPriced      = "WAIT_PRICED"             // the price on waiting made another candidate the best
+	ReasonWaitUnknown     = "WAIT_UNKNOWN"            // waiting has a price, and some candidate's live state is not known
 	ReasonNoCandidate     = "NO_ELIGIBLE_CANDIDATE"   // nothing is left to answer
 	VerdictDenied         = "DENIED_BY_POLICY:"       // verdict of a candidate: followed by the policy
 	VerdictNotSelected    = "NOT_SELECTED_BY_POLICY:" // verdict: the deciding policy ranks others

@@ -96,6 +96,9 @@ func (t *turn) why() (event.DecidedBy, []string) {
 		}
 	}
 	reasons = append(reasons, source)
+	if t.live {
+		reasons = t.waitReasons(reasons)
+	}
 	if t.d.Step > 1 {
 		reasons = append(reasons, ReasonStepWidened)
 	}

@@ -39,5 +39,5 @@ func (t *turn) scoreFromRecord() bool {
 func (t *turn) setScore(i int) {
 	c, s := &t.d.Candidates[i], &t.scratch.scores[i]
 	c.Score, c.StdErr, c.Known = s.Value, s.StdErr, s.Known
-	c.Priority = c.Score * t.factor(i)
+	t.price(i, c.Score*t.factor(i))
 }

@@ -104,6 +104,9 @@ type Account struct {
 	// Default is the compiled default effect, made by [policy.CompileEffect];
 	// nil ranks whatever the caller offers.
 	Default *policy.Set
+	// WaitPrices is the reward that one minute of expected wait costs, by objective;
+	// one that is not there has no price.
+	WaitPrices map[string]float64
 }
 
 // ModeKind says how far a scope is in the model's hands.

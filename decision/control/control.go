@@ -70,7 +70,7 @@ type accountDocument struct {
 type snapshot struct{ accounts map[string]*accountView }
 
 type accountView struct {
-	kinds   [2]int64 // revisions of the kinds this was made from
+	kinds   [3]int64 // revisions of the kinds this was made from
 	account decision.Account
 	modes   map[string]decision.Mode
 }
@@ -79,7 +79,9 @@ type accountView struct {
 func derive(old *snapshot, st *configlog.State) *snapshot {
 	s := &snapshot{accounts: map[string]*accountView{}}
 	for _, id := range st.Accounts() {
-		kinds := [2]int64{st.KindRevision(id, configlog.KindAccount), st.KindRevision(id, configlog.KindMode)}
+		kinds := [3]int64{
+			st.KindRevision(id, configlog.KindAccount), st.KindRevision(id, configlog.KindMode), st.KindRevision(id, configlog.KindObjective),
+		}
 		if old != nil && old.accounts[id] != nil && old.accounts[id].kinds == kinds {
 			s.accounts[id] = old.accounts[id]
 			continue
@@ -88,6 +90,7 @@ func derive(old *snapshot, st *configlog.State) *snapshot {
 		if r, ok := st.Get(id, configlog.KindAccount, id); ok {
 			v.account = compileAccount(r)
 		}
+		v.account.WaitPrices = waitPrices(st.List(id, configlog.KindObjective))
 		for _, r := range st.List(id, configlog.KindMode) {
 			if m, err := readMode(r); err == nil {
 				v.modes[r.Name] = m.live()

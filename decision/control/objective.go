@@ -17,6 +17,9 @@ import (
 // DefaultWindow is how long outcomes count when an objective does not say.
 const DefaultWindow = 30 * 24 * time.Hour
 
+// maxWaitPrice bounds what a minute may cost, in units of the reward.
+const maxWaitPrice = 1e6
+
 // Objective is a versioned reward as stored.
 type Objective struct {
 	event.Objective
@@ -154,7 +157,26 @@ func (o *Objective) check() error {
 	if !finite(o.Margin) || o.Margin < 0 {
 		c.Add("margin", "must be finite and not negative")
 	}
+	if !finite(o.WaitPrice) || o.WaitPrice < 0 || o.WaitPrice > maxWaitPrice {
+		c.Add("wait_price", "must be between 0 and %g", float64(maxWaitPrice))
+	}
 	return c.Err("the objective is not valid")
+}
+
+// waitPrices reads what waiting costs under each objective that has a price on it.
+func waitPrices(objectives []configlog.Resource) map[string]float64 {
+	var out map[string]float64
+	for _, r := range objectives {
+		o, err := readObjective(r)
+		if err != nil || o.WaitPrice <= 0 {
+			continue // one that cannot be read was written by a version that knew more
+		}
+		if out == nil {
+			out = map[string]float64{}
+		}
+		out[r.Name] = o.WaitPrice
+	}
+	return out
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

@@ -134,7 +134,7 @@ const progressEvery = 1000
 // with the decisions.
 func (s *Simulator) Simulate(ctx context.Context, p *Plan) (*Result, error) {
 	shared := &ground{simulator: s, plan: p, state: s.deps.Log.State(), pasts: newPasts(), lists: map[int64]*former{}, models: newModels(s.deps.Artifacts, true)}
-	shared.timeline = timeline(shared.state, p.Account, configlog.KindAccount, configlog.KindMode, configlog.KindSkill, configlog.KindAgent)
+	shared.timeline = timeline(shared.state, p.Account, configlog.KindAccount, configlog.KindMode, configlog.KindObjective, configlog.KindSkill, configlog.KindAgent)
 	workers := make([]*worker, min(runtime.GOMAXPROCS(0), maxWorkers))
 	tallies := make([]*tally, len(workers))
 	for i := range workers {

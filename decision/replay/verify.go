@@ -155,7 +155,7 @@ func load(ctx context.Context, from Artifacts, account, version string) (*model.
 // verifiedKinds are the settings beside policies that a decision rests on.
 func verifiedKinds() []string {
 	return []string{
-		configlog.KindAccount, configlog.KindMode, configlog.KindAttribute, configlog.KindFunction,
+		configlog.KindAccount, configlog.KindMode, configlog.KindObjective, configlog.KindAttribute, configlog.KindFunction,
 		configlog.KindCalendar, configlog.KindSkill, configlog.KindAgent, configlog.KindBot,
 	}
 }

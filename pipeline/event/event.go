@@ -68,9 +68,10 @@ type Candidate struct {
 	Verdict     string         `json:"verdict,omitempty"` // why it is not eligible, a reason code
 	Score       float64        `json:"score"`             // expected reward; 0 without a model
 	StdErr      float64        `json:"std_err,omitempty"`
-	Known       bool           `json:"known"`       // the model has data on this arm
-	Priority    float64        `json:"priority"`    // score x lever x value: what ranks
-	Probability float64        `json:"probability"` // of being drawn first
+	Known       bool           `json:"known"`               // the model has data on this arm
+	Priority    float64        `json:"priority"`            // score x lever minus WaitCost: what ranks
+	WaitCost    float64        `json:"wait_cost,omitempty"` // what the wait expected there takes off, in reward units
+	Probability float64        `json:"probability"`         // of being drawn first
 	Factors     []Factor       `json:"factors,omitempty"`
 }
 
@@ -295,6 +296,7 @@ type Objective struct {
 	Window        time.Duration `json:"window_ns"`
 	DefaultReward *float64      `json:"default_reward,omitempty"` // nil: silence teaches nothing
 	Margin        float64       `json:"margin"`                   // gain a challenger must prove
+	WaitPrice     float64       `json:"wait_price,omitempty"`     // reward that a minute of expected wait costs when candidates are ranked
 }
 
 // Term is one outcome kind's part in an objective.

@@ -91,7 +91,7 @@ func genCandidate() *rapid.Generator[Candidate] {
 			Eligible: rapid.Bool().Draw(t, "eligible"), Verdict: genText().Draw(t, "verdict"),
 			Score: rapid.Float64Range(-10, 10).Draw(t, "score"), StdErr: rapid.Float64Range(0, 1).Draw(t, "stderr"),
 			Known: rapid.Bool().Draw(t, "known"), Priority: rapid.Float64Range(-10, 10).Draw(t, "priority"),
-			Probability: rapid.Float64Range(0, 1).Draw(t, "probability"),
+			Probability: rapid.Float64Range(0, 1).Draw(t, "probability"), WaitCost: rapid.Float64Range(0, 10).Draw(t, "wait cost"),
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "factors") {
 			c.Factors = append(c.Factors, Factor{genText().Draw(t, "name"), genNumber().Draw(t, "value")})

@@ -213,6 +213,8 @@ func readCandidate(d *jx.Decoder, c *Candidate) error {
 			return readBool(d, &c.Known)
 		case "priority":
 			return readFloat(d, &c.Priority)
+		case "wait_cost":
+			return readFloat(d, &c.WaitCost)
 		case "probability":
 			return readFloat(d, &c.Probability)
 		case "factors":

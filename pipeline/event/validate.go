@@ -208,8 +208,8 @@ func (c *check) candidates(cs []Candidate) {
 			c.Add(fmt.Sprintf("candidates[%d]", i), "needs a type or a target")
 		}
 		// The path is built only for a fault: this runs for every candidate stored.
-		if math.IsNaN(one.Score+one.StdErr+one.Priority) || math.IsInf(one.Score+one.StdErr+one.Priority, 0) {
-			c.Add(fmt.Sprintf("candidates[%d]", i), "score, std_err and priority must be finite numbers")
+		if sum := one.Score + one.StdErr + one.Priority + one.WaitCost; math.IsNaN(sum) || math.IsInf(sum, 0) {
+			c.Add(fmt.Sprintf("candidates[%d]", i), "score, std_err, priority and wait_cost must be finite numbers")
 		}
 		if !(one.Probability >= 0 && one.Probability <= 1) {
 			c.Add(fmt.Sprintf("candidates[%d].probability", i), "must be between 0 and 1")
