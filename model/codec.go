@@ -12,17 +12,30 @@ import (
 // ErrFormat marks bytes that are not a model of a version this program reads.
 var ErrFormat = errors.New("not a usable model artifact")
 
-// The artifact: magic with the format version, payload, SHA-256 of both. Numbers
-// are little-endian; counts are varints. Only cells that were learned are there.
+// The artifact: magic, format version, payload, SHA-256 of all before. Numbers are
+// little-endian; counts are varints. Only cells that were learned are there.
+//
+// The format version is major.minor. A minor version appends a section: a program
+// reads every artifact of its major version up to its own minor one, and starts
+// the sections that are missing as a new learner would. What is newer it refuses,
+// since scores without a section that was learned would be other scores; the
+// model that it has stays live. Major version 1 had no minor one.
 const (
-	magic       = "USHERMDL\x01"
+	magic       = "USHERMDL"
+	major       = 2
+	minor       = 1
+	headerSize  = len(magic) + 2
 	maxArtifact = 1 << 30
 	maxVersion  = 256
 )
 
+// Since when sections are there.
+const minorNames = 1
+
 // Encode returns the artifact. The same model gives the same bytes.
 func (m *Model) Encode() []byte {
 	w := writer{b: append(make([]byte, 0, 1<<16), magic...)}
+	w.b = append(w.b, major, minor)
 	w.text(m.version[:min(len(m.version), maxVersion)])
 	c := &m.core
 	w.f64(c.lo, c.hi)
@@ -37,6 +50,7 @@ func (m *Model) Encode() []byte {
 	w.success(&c.good, &c.lin)
 	w.dense(&c.dense)
 	w.quality(&c.quality)
+	w.names(&c.names)
 	sum := sha256.Sum256(w.b)
 	return append(w.b, sum[:]...)
 }
@@ -48,17 +62,32 @@ func Decode(data []byte) (*Model, error) {
 	if len(data) > maxArtifact {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d are read", ErrFormat, len(data), maxArtifact)
 	}
-	if len(data) < len(magic)+sha256.Size || !bytes.HasPrefix(data, []byte(magic)) {
+	if len(data) < headerSize+sha256.Size || !bytes.HasPrefix(data, []byte(magic)) {
 		return nil, fmt.Errorf("%w: no %q at the start", ErrFormat, magic)
 	}
 	body := data[:len(data)-sha256.Size]
 	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], data[len(body):]) {
 		return nil, fmt.Errorf("%w: checksum does not match", ErrFormat)
 	}
-	return decodeBody(body[len(magic):])
+	if err := readable(body[len(magic)], body[len(magic)+1]); err != nil {
+		return nil, err
+	}
+	return decodeBody(body[headerSize:], body[len(magic)+1])
 }
 
-func decodeBody(body []byte) (*Model, error) {
+// readable refuses the formats that this program does not know.
+func readable(gotMajor, gotMinor byte) error {
+	switch {
+	case gotMajor < major:
+		return fmt.Errorf("%w: format %d is older than %d.0, the oldest that is read; fit the model again", ErrFormat, gotMajor, major)
+	case gotMajor > major || gotMinor > minor:
+		return fmt.Errorf("%w: format %d.%d is newer than %d.%d, the newest that is read; update this program",
+			ErrFormat, gotMajor, gotMinor, major, minor)
+	}
+	return nil
+}
+
+func decodeBody(body []byte, gotMinor byte) (*Model, error) {
 	r := reader{b: body}
 	m := &Model{version: r.text()}
 	c := &m.core
@@ -70,21 +99,28 @@ func decodeBody(body []byte) (*Model, error) {
 	r.check(c.lin.rows.len() > 0 && c.lin.rows.keys[0] == keyConstant, "rows")
 	r.check(c.lin.cols.len() >= builtInCols && c.lin.cols.keys[0] == keyDeviation && c.lin.cols.keys[1] == keyBaseline, "columns")
 	if r.err == nil {
-		c.seen = make([]int64, c.lin.cols.len())
-		for i := range c.seen {
-			c.seen[i] = int64(r.count(math.MaxInt32))
-		}
-		r.linear(&c.lin)
-		r.scales(&c.scale, c.lin.rows.len())
-		r.success(&c.good, &c.lin)
-		r.dense(&c.dense, c.lin.cols.len())
-		r.quality(&c.quality)
+		r.sections(c, gotMinor)
 	}
 	r.check(len(r.b) == 0, "length")
 	if r.err != nil {
 		return nil, r.err
 	}
 	return m, nil
+}
+
+func (r *reader) sections(c *core, gotMinor byte) {
+	c.seen = make([]int64, c.lin.cols.len())
+	for i := range c.seen {
+		c.seen[i] = int64(r.count(math.MaxInt32))
+	}
+	r.linear(&c.lin)
+	r.scales(&c.scale, c.lin.rows.len())
+	r.success(&c.good, &c.lin)
+	r.dense(&c.dense, c.lin.cols.len())
+	r.quality(&c.quality)
+	if gotMinor >= minorNames {
+		r.names(&c.names, c.lin.cols.len())
+	}
 }
 
 // writer appends fields.
@@ -180,6 +216,21 @@ func (w *writer) dense(d *dense) {
 			}
 		}
 	}
+}
+
+func (w *writer) names(n *names) {
+	w.keys(n.stems.keys)
+	w.f32(n.seen...)
+	w.count(len(n.words))
+	for _, stems := range n.words {
+		w.count(len(stems))
+		for _, k := range stems {
+			w.count(int(k))
+		}
+	}
+	w.f64(n.count)
+	w.f64(n.w[:]...)
+	w.f64(n.vari[:]...)
 }
 
 func (w *writer) quality(q *quality) { w.f64(q.sparse, q.dense, q.weight, q.reward, q.count) }

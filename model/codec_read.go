@@ -153,6 +153,39 @@ func (r *reader) dense(d *dense, cols int) {
 	}
 }
 
+func (r *reader) names(n *names, cols int) {
+	n.stems = r.keys(limitStems)
+	n.growStems()
+	for i := range n.seen {
+		n.seen[i] = r.f32()
+		r.check(n.seen[i] >= 0, "names")
+	}
+	for at := range r.count(cols) {
+		size := r.count(min(maxNameStems, n.stems.len()))
+		if r.err != nil {
+			return
+		}
+		var stems []int32 // nil for a column that is no arm's
+		for range size {
+			stems = addOnce(stems, int32(r.count(max(n.stems.len()-1, 0))))
+		}
+		r.check(len(stems) == size, "names")
+		n.name(int32(at), stems)
+	}
+	n.count = r.f64()
+	r.check(n.count >= 0, "names")
+	for i := range n.w {
+		n.w[i] = r.f64()
+	}
+	for i := range n.vari {
+		n.vari[i] = r.f64()
+		r.check(n.vari[i] >= 0 && n.vari[i] <= 1, "names")
+	}
+	for _, arms := range n.arms {
+		r.check(len(arms) > 0, "names") // a stem that names no arm would divide by zero
+	}
+}
+
 func (r *reader) quality(q *quality) {
 	for _, f := range []*float64{&q.sparse, &q.dense, &q.weight, &q.reward, &q.count} {
 		*f = r.f64()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -22,7 +23,7 @@ func taught(t testing.TB, n int, kinds ...string) *Learner {
 	own.AddNumber("seats", 12)
 	for i := range n {
 		describe(&ctx, i, kinds)
-		arms := []Arm{{ID: "a"}, {ID: "b", Features: &own}, {ID: "c"}}
+		arms := []Arm{{ID: "a"}, {ID: "b", Features: &own}, {ID: "c"}, {ID: "order_help"}}
 		if contains(kinds, "baseline") {
 			arms[i%3].Baseline = true
 		}
@@ -139,13 +140,47 @@ func TestDecodeRefusesDamage(t *testing.T) {
 	flipped := bytes.Clone(data)
 	flipped[len(flipped)/2] ^= 1
 	foreign := bytes.Clone(data)
-	foreign[len(magic)-1]++
+	foreign[0]++
 	for name, bad := range map[string][]byte{
 		"empty": nil, "short": data[:20], "cut": data[:len(data)-1], "longer": append(bytes.Clone(data), 0),
-		"flipped bit": flipped, "other format version": foreign,
+		"flipped bit": flipped, "foreign": foreign,
 	} {
 		if _, err := Decode(bad); !errors.Is(err, ErrFormat) {
 			t.Errorf("%s: error %v, want one that wraps ErrFormat", name, err)
+		}
+	}
+}
+
+// doctored changes an artifact and makes its checksum right again.
+func doctored(data []byte, change func(body []byte) []byte) []byte {
+	body := change(bytes.Clone(data[:len(data)-sha256.Size]))
+	sum := sha256.Sum256(body)
+	return append(body, sum[:]...)
+}
+
+func TestFormatVersionsAreReadOrRefusedClearly(t *testing.T) {
+	l := taught(t, 50, "number")
+	l.core.names = names{} // as a program of minor version 0 would have it
+	m := l.Snapshot("v")
+	data := m.Encode()
+	var section writer
+	section.names(&m.core.names)
+	old, err := Decode(doctored(data, func(b []byte) []byte {
+		b[len(magic)+1] = 0
+		return b[:len(b)-len(section.b)]
+	}))
+	if err != nil {
+		t.Fatalf("the older minor version: %v", err)
+	}
+	if !bytes.Equal(old.Encode(), data) {
+		t.Error("an artifact of the older minor version is another model")
+	}
+	for want, version := range map[string][2]byte{
+		"is newer than": {major, minor + 1}, "update this program": {major + 1, 0}, "fit the model again": {major - 1, minor},
+	} {
+		_, err := Decode(doctored(data, func(b []byte) []byte { return append(b[:len(magic)], append(version[:], b[headerSize:]...)...) }))
+		if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), want) {
+			t.Errorf("format %v: error %v does not say %q", version, err, want)
 		}
 	}
 }

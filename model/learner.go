@@ -102,6 +102,13 @@ func (l *Learner) learnSparse(e *Example, d decision) float64 {
 		m, v := c.good.predict(&pair, d.pairState())
 		mean, variance = mean+m, variance+v
 	}
+	var called [matchSize]float64
+	if d.base < 0 {
+		c.names.find(&s.match, e.Context)
+		called, _ = c.names.pair(&s.match, at)
+		m, v := c.names.predict(&called)
+		mean, variance = mean+m, variance+v
+	}
 	noise := noiseAlone
 	if d.base >= 0 {
 		noise = noiseBeside
@@ -109,7 +116,10 @@ func (l *Learner) learnSparse(e *Example, d decision) float64 {
 	information := e.Weight / noise
 	gain := information * (e.Reward - mean) / (1 + information*variance)
 	c.lin.update(s.rows, s.cols, gain, information)
-	if d.base >= 0 {
+	if d.base < 0 {
+		c.names.learn(&called, gain, information)
+		c.names.observe(&s.match)
+	} else {
 		c.good.update(&pair, d.pairState(), gain, information)
 		if at >= 0 && e.Reward > 0 {
 			c.good.grow(c.lin.rows.len(), c.lin.stride)
@@ -162,7 +172,9 @@ func (l *Learner) account(reward, predicted float64) {
 // admitArm gives an arm and its features columns, while there is room.
 func (l *Learner) admitArm(arm *Arm) {
 	cols, limit := &l.core.lin.cols, l.columnLimit()
-	cols.put(xxhash.Sum64String(arm.ID)^armSalt, limit)
+	if at := cols.put(xxhash.Sum64String(arm.ID)^armSalt, limit); at >= 0 {
+		l.core.names.admit(at, arm.ID)
+	}
 	for i := range arm.Features.Len() {
 		cols.put(arm.Features.entries[i].hash, limit)
 	}
@@ -230,6 +242,6 @@ func (l *Learner) Snapshot(version string) *Model {
 	c := &l.core
 	return &Model{version: version, core: core{
 		lo: c.lo, hi: c.hi, schema: c.schema, seen: append([]int64(nil), c.seen...),
-		lin: c.lin.clone(), scale: c.scale.clone(), good: c.good.clone(), dense: c.dense.clone(), quality: c.quality,
+		lin: c.lin.clone(), scale: c.scale.clone(), good: c.good.clone(), names: c.names.clone(), dense: c.dense.clone(), quality: c.quality,
 	}}
 }

@@ -22,6 +22,7 @@ type core struct {
 	lin     linear
 	scale   scales
 	good    success
+	names   names
 	dense   dense
 	quality quality
 }
@@ -32,6 +33,7 @@ type Scratch struct {
 	rows, cols   []term
 	sums         []float64
 	raw, x, work []float64
+	match        match
 }
 
 // Version returns the name that the model was frozen under.
@@ -65,6 +67,9 @@ func (c *core) score(s *Scratch, ctx *Features, arms []Arm, out []Score) {
 		c.findDims(s, ctx)
 	}
 	d := decision{base: base}
+	if base < 0 && !useDense {
+		c.names.find(&s.match, ctx)
+	}
 	if base >= 0 {
 		d.baseFit = c.fit(s, c.armColumn(&arms[base]))
 		d.deviation, _ = c.lin.predict(s.rows, []term{{colDeviation, 1}})
@@ -112,6 +117,10 @@ func (c *core) sparseScore(s *Scratch, arm *Arm, at int32, d *decision) (mean, d
 		variance = priorVariance(s.rows)
 	}
 	if d.base < 0 {
+		if x, ok := c.names.pair(&s.match, at); ok {
+			add, _ := c.names.predict(&x)
+			mean += add
+		}
 		room := c.quality.room()
 		return mean, deviationAlone * room * room * math.Sqrt(variance)
 	}
@@ -272,8 +281,8 @@ func (m *Model) Explain(ctx *Features, arm Arm, top int) []Factor {
 
 // ExplainAmong returns the top largest contributions to the score of
 // arms[chosen] by the sparse family, largest magnitude first: one per context
-// feature, "arm" for the arm by itself and, beside a baseline, "fit" for how well
-// it fits the context. It allocates; it is not for the hot path.
+// feature, "arm" for the arm by itself, "name" for words that its name shares with the
+// context and, beside a baseline, "fit" for how well it fits the context. It allocates; it is not for the hot path.
 func (m *Model) ExplainAmong(ctx *Features, arms []Arm, chosen, top int) []Factor {
 	if chosen < 0 || chosen >= len(arms) {
 		return nil
@@ -295,6 +304,12 @@ func (m *Model) ExplainAmong(ctx *Features, arms []Arm, chosen, top int) []Facto
 		pair := c.pairOf(&s, at, &d)
 		v, _ := c.good.predict(&pair, d.pairState())
 		factors = append(factors, Factor{Name: "fit", Value: (c.hi - c.lo) * v})
+	} else {
+		c.names.find(&s.match, ctx)
+		if x, ok := c.names.pair(&s.match, at); ok {
+			v, _ := c.names.predict(&x)
+			factors = append(factors, Factor{Name: "name", Value: (c.hi - c.lo) * v})
+		}
 	}
 	slices.SortStableFunc(factors, func(a, b Factor) int {
 		return cmp.Compare(math.Abs(b.Value), math.Abs(a.Value))
