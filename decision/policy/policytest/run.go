@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -184,7 +183,7 @@ func (c *Case) request() *decision.Request {
 	r := &decision.Request{
 		Account: account, RequestID: c.RequestID, ConversationID: c.ConversationID, ConsumerID: c.ConsumerID, VisitorID: c.VisitorID,
 		SessionID: c.SessionID, Channel: c.Channel, Intent: c.Intent, UserMessage: c.UserMessage, Waited: waited, Policy: c.Only,
-		Attributes: c.attributes(), Candidates: slices.Clone(c.Candidates), Baseline: c.Baseline, MaxActions: c.MaxActions,
+		Attributes: c.attributes(), Candidates: offered(c.Candidates), Baseline: c.Baseline, MaxActions: c.MaxActions,
 		DryRun: true, Explain: true,
 	}
 	if r.RequestID == "" {
@@ -209,5 +208,13 @@ func (c *Case) attributes() map[string]any {
 		}
 	}
 	maps.Copy(out, c.Attributes)
+	return out
+}
+
+func offered(candidates []Candidate) []event.Candidate {
+	out := make([]event.Candidate, len(candidates))
+	for i, c := range candidates {
+		out[i] = event.Candidate{Action: c.Action, Attributes: c.Attributes}
+	}
 	return out
 }

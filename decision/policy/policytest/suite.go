@@ -78,11 +78,17 @@ type Case struct {
 	Context map[string]map[string]any `json:"context"`
 	// Skills is the live state by skill.
 	Skills     map[string]event.Skill `json:"skills"`
-	Candidates []event.Candidate      `json:"candidates"`
+	Candidates []Candidate            `json:"candidates"`
 	Baseline   *event.Action          `json:"baseline"`
 	MaxActions int                    `json:"max_actions"`
 
 	Expect Expectation `json:"expect"`
+}
+
+// Candidate is what a caller offers: an action and what is known of it.
+type Candidate struct {
+	event.Action
+	Attributes map[string]any `json:"attributes"`
 }
 
 // Expectation is what must come out; what is absent is not compared.
