@@ -253,17 +253,18 @@ func (t *turn) draw() {
 	}
 	// The distribution is over priorities, not scores: exploration follows the
 	// levers, or a lever would be undone wherever the model is unsure.
-	explore.Probabilities(cfg, s.scaled, s.eligible, s.probabilities)
+	t.distribute(cfg)
 	for i := range n {
 		t.d.Candidates[i].Probability = min(max(s.probabilities[i], 0), 1)
 	}
 	t.chosen = explore.Draw(s.probabilities, unit(t.d.Seed))
 	if t.chosen < 0 {
-		t.chosen = t.modelOnly
+		t.chosen = t.greedy
 	}
+	t.settle()
 	t.d.Drawn = t.d.Candidates[t.chosen].Key()
 	t.d.Propensity = t.d.Candidates[t.chosen].Probability
-	t.d.Explored = t.chosen != t.modelOnly
+	t.d.Explored = t.chosen != t.greedy
 }
 
 // ranked returns the places of the candidates to answer: the chosen one, then

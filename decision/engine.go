@@ -31,14 +31,19 @@ type Deps struct {
 	Seats      SeatSource
 	// Scores stands in for the model where it has the scores; nil in service.
 	Scores ScoreSource
+	// Past tells a replay what bounded exploration; nil in service, where budgets are
+	// counted.
+	Past PastDraws
 }
 
 // Engine decides. It is safe for concurrent use and holds no state of its own
-// but working memory.
+// but working memory and what was explored this hour.
 type Engine struct {
 	cfg  Config
 	deps Deps
 	pool sync.Pool // of *scratch
+
+	budgets budgets
 }
 
 // New makes an engine. It starts nothing.
@@ -57,12 +62,15 @@ func New(cfg Config, deps Deps) (*Engine, error) {
 // scratch is the working memory of one decision at a time.
 type scratch struct {
 	input, defaults inputSlot
+	flags           inputSlot // of the condition that forbids exploration
 	encoder         model.Encoder
 	model           model.Scratch
 	options         []model.Option
 	scores, scaled  []model.Score
 	eligible, taken []bool
 	probabilities   []float64
+	caps            []float64
+	held            []bool
 	order           []int
 	names           []string
 	seen            map[string]bool

@@ -97,7 +97,7 @@ func (t *turn) why() (event.DecidedBy, []string) {
 	}
 	reasons = append(reasons, source)
 	if t.live {
-		reasons = t.waitReasons(reasons)
+		reasons = t.exploreReasons(t.waitReasons(reasons))
 	}
 	if t.d.Step > 1 {
 		reasons = append(reasons, ReasonStepWidened)

@@ -43,6 +43,8 @@ type Request struct {
 	UserMessage string
 	// Waited is how long the conversation has waited in the steps of a policy.
 	Waited time.Duration
+	// NoExploration asks for the answer without exploration, whatever the mode.
+	NoExploration bool
 	// Labels are carried into the record.
 	Labels map[string]string
 }
@@ -104,6 +106,13 @@ type Account struct {
 	// Default is the compiled default effect, made by [policy.CompileEffect];
 	// nil ranks whatever the caller offers.
 	Default *policy.Set
+	// NoExploration matches the conversations that nothing is tried on, made by
+	// [CompileCondition]; nil matches none.
+	NoExploration *policy.Set
+	// ExplorationPerHour is how many exploratory draws a target may get in an hour,
+	// by target; ExplorationElsewhere that of all others, nil for no bound.
+	ExplorationPerHour   map[string]int64
+	ExplorationElsewhere *int64
 	// WaitPrices is the reward that one minute of expected wait costs, by objective;
 	// one that is not there has no price.
 	WaitPrices map[string]float64

@@ -49,7 +49,9 @@ type turn struct {
 	mode    Mode
 
 	policyOnly, modelOnly, chosen int // places in d.Candidates, -1 for none
+	greedy                        int // of what the draw was about: the answer without exploration
 	live                          bool
+	ramped, unexplored, spent     bool   // what bounded exploration
 	cause                         string // why the model's answer is not given
 }
 

@@ -72,6 +72,7 @@ type Candidate struct {
 	Priority    float64        `json:"priority"`            // score x lever minus WaitCost: what ranks
 	WaitCost    float64        `json:"wait_cost,omitempty"` // what the wait expected there takes off, in reward units
 	Probability float64        `json:"probability"`         // of being drawn first
+	ShareCap    float64        `json:"share_cap,omitempty"` // largest Probability that a new arm may have yet; 0: no bound
 	Factors     []Factor       `json:"factors,omitempty"`
 }
 

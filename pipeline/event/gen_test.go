@@ -92,6 +92,7 @@ func genCandidate() *rapid.Generator[Candidate] {
 			Score: rapid.Float64Range(-10, 10).Draw(t, "score"), StdErr: rapid.Float64Range(0, 1).Draw(t, "stderr"),
 			Known: rapid.Bool().Draw(t, "known"), Priority: rapid.Float64Range(-10, 10).Draw(t, "priority"),
 			Probability: rapid.Float64Range(0, 1).Draw(t, "probability"), WaitCost: rapid.Float64Range(0, 10).Draw(t, "wait cost"),
+			ShareCap: rapid.Float64Range(0, 1).Draw(t, "share cap"),
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "factors") {
 			c.Factors = append(c.Factors, Factor{genText().Draw(t, "name"), genNumber().Draw(t, "value")})

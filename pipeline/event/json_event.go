@@ -215,6 +215,8 @@ func readCandidate(d *jx.Decoder, c *Candidate) error {
 			return readFloat(d, &c.Priority)
 		case "wait_cost":
 			return readFloat(d, &c.WaitCost)
+		case "share_cap":
+			return readFloat(d, &c.ShareCap)
 		case "probability":
 			return readFloat(d, &c.Probability)
 		case "factors":

@@ -158,7 +158,7 @@ func (w *protoWriter) candidates(cs []Candidate) []*usherv1.Candidate {
 		out[i] = &usherv1.Candidate{
 			Action: w.action("candidates", c.Action), Attributes: w.values("candidates.attributes", c.Attributes),
 			Eligible: c.Eligible, Verdict: c.Verdict, Score: c.Score, StdErr: c.StdErr, Known: c.Known,
-			Priority: c.Priority, Probability: c.Probability, WaitCost: c.WaitCost,
+			Priority: c.Priority, Probability: c.Probability, WaitCost: c.WaitCost, ShareCap: c.ShareCap,
 		}
 		for _, f := range c.Factors {
 			out[i].Factors = append(out[i].Factors, &usherv1.Factor{Name: f.Name, Value: f.Value})
@@ -197,7 +197,7 @@ func candidatesFromProto(cs []*usherv1.Candidate) []Candidate {
 			Action: actionFromProto(c.GetAction()), Attributes: fromValues(c.GetAttributes()),
 			Eligible: c.GetEligible(), Verdict: c.GetVerdict(), Score: c.GetScore(), StdErr: c.GetStdErr(),
 			Known: c.GetKnown(), Priority: c.GetPriority(), Probability: c.GetProbability(),
-			WaitCost: c.GetWaitCost(),
+			WaitCost: c.GetWaitCost(), ShareCap: c.GetShareCap(),
 		}
 		for _, f := range c.GetFactors() {
 			one.Factors = append(one.Factors, Factor{Name: f.GetName(), Value: f.GetValue()})

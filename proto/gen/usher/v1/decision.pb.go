@@ -1736,7 +1736,10 @@ type Candidate struct {
 	Factors     []*Factor `protobuf:"bytes,10,rep,name=factors,proto3" json:"factors,omitempty"`
 	// What the wait expected at the target takes off, in units of the reward; 0 when
 	// the objective has no price on waiting or the live state is not known.
-	WaitCost      float64 `protobuf:"fixed64,11,opt,name=wait_cost,json=waitCost,proto3" json:"wait_cost,omitempty"`
+	WaitCost float64 `protobuf:"fixed64,11,opt,name=wait_cost,json=waitCost,proto3" json:"wait_cost,omitempty"`
+	// Largest probability that a new arm may have yet beside arms that have proved
+	// themselves; 0 when there is no such bound.
+	ShareCap      float64 `protobuf:"fixed64,12,opt,name=share_cap,json=shareCap,proto3" json:"share_cap,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1844,6 +1847,13 @@ func (x *Candidate) GetFactors() []*Factor {
 func (x *Candidate) GetWaitCost() float64 {
 	if x != nil {
 		return x.WaitCost
+	}
+	return 0
+}
+
+func (x *Candidate) GetShareCap() float64 {
+	if x != nil {
+		return x.ShareCap
 	}
 	return 0
 }
@@ -2339,7 +2349,7 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\alatency\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\alatency\x12\x16\n" +
 	"\x06detail\x18\x05 \x01(\tR\x06detail\x12\x1a\n" +
 	"\bfallback\x18\x06 \x01(\bR\bfallback\x12+\n" +
-	"\x03age\x18\a \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xd3\x03\n" +
+	"\x03age\x18\a \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xf0\x03\n" +
 	"\tCandidate\x12(\n" +
 	"\x06action\x18\x01 \x01(\v2\x10.usher.v1.ActionR\x06action\x12C\n" +
 	"\n" +
@@ -2354,7 +2364,8 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\vprobability\x18\t \x01(\x01R\vprobability\x12*\n" +
 	"\afactors\x18\n" +
 	" \x03(\v2\x10.usher.v1.FactorR\afactors\x12\x1b\n" +
-	"\twait_cost\x18\v \x01(\x01R\bwaitCost\x1aU\n" +
+	"\twait_cost\x18\v \x01(\x01R\bwaitCost\x12\x1b\n" +
+	"\tshare_cap\x18\f \x01(\x01R\bshareCap\x1aU\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xc5\x01\n" +
