@@ -8,8 +8,12 @@ type Comparison struct {
 	ChampionVersion string  `json:"champion_version,omitempty"`
 	Champion        float64 `json:"champion"`
 	Challenger      float64 `json:"challenger"`
-	// Gain is Challenger - Champion; GainLower and GainUpper bound it.
+	// Gain is Challenger - Champion, as estimated where Trusted; GainLower and
+	// GainUpper bound it at any look, whatever the log does not show. Margin is what
+	// the lower bound had to reach.
 	Gain      float64 `json:"gain"`
+	Trusted   bool    `json:"trusted"`
+	Margin    float64 `json:"margin"`
 	GainLower float64 `json:"gain_lower"`
 	GainUpper float64 `json:"gain_upper"`
 	Rows      int64   `json:"rows"`
@@ -29,6 +33,11 @@ type HeldOut struct {
 	Shared     int64   `json:"shared"`
 	Challenger float64 `json:"challenger"`
 	Champion   float64 `json:"champion"`
+	// Differ is the share of rows in which it and the champion would act differently.
+	Differ float64 `json:"differ"`
+	// EdgeLower bounds from below, at any look, how much smaller its loss is than
+	// the champion's, or than the constant's where there is no champion.
+	EdgeLower float64 `json:"edge_lower"`
 	// EffectiveRows is the weight of evidence behind the Comparison.
 	EffectiveRows float64 `json:"effective_rows"`
 }
@@ -55,9 +64,37 @@ type Card struct {
 	HeldOut         HeldOut    `json:"held_out"`
 	// Coverage is the share of rows that had each attribute, by its name.
 	Coverage map[string]float64 `json:"coverage,omitempty"`
+	// Attributes says of each attribute whether it was learned from, and if not, why.
+	Attributes []AttributeUse `json:"attributes,omitempty"`
+	// Window is how far back decisions were read.
+	Window time.Duration `json:"window_ns,omitempty"`
+	// Way is the ground on which the gate let it pass: gain, foretells or shadow.
+	Way         string       `json:"way,omitempty"`
+	Calibration *Calibration `json:"calibration,omitempty"`
+	// Interval is a prediction interval for one reward, where rewards are more
+	// than yes or no.
+	Interval *RewardInterval `json:"interval,omitempty"`
+	// Values are what policies would have brought in the held-out time, by name:
+	// logged, model, champion, policy_only, baseline.
+	Values   map[string]Value `json:"values,omitempty"`
+	Segments []Segment        `json:"segments,omitempty"`
+	// Drift is how far the newest rows are from those before them.
+	Drift []Drift `json:"drift,omitempty"`
+	// OpenRows is how decisions were treated whose outcomes may still come, and
+	// Maturity the share of outcomes that had come by the age of the rows, on average.
+	OpenRows string  `json:"open_rows,omitempty"`
+	Maturity float64 `json:"maturity,omitempty"`
+	// SchemaHash (hex) identifies the names and kinds of the features learned from.
+	SchemaHash string `json:"schema_hash,omitempty"`
+	// ObjectiveVersion counts the writes of the objective.
+	ObjectiveVersion int64 `json:"objective_version,omitempty"`
+	// RetrainBy is until when a model that learned from erased rows may be used.
+	RetrainBy *time.Time `json:"retrain_by,omitempty"`
 	// ObjectiveRevision is the revision of the objective that rewards were
 	// computed by. Losses under another revision cannot be compared.
 	ObjectiveRevision int64 `json:"objective_revision"`
+	// Golearn is how another family did on the same rows, once that is known.
+	Golearn *ChallengerFit `json:"golearn,omitempty"`
 	// Exact says that the rows were learned in decision order, so that anyone
 	// who fits the same rows gets the same bytes. Otherwise late rows were added
 	// at the end, until the next full fit.

@@ -34,7 +34,12 @@ type Encoder struct {
 	arms    []Arm
 	bags    []Features
 	names   []string
+	ignored map[string]bool
 }
+
+// Ignore makes Context leave out the attributes of these names, until it is told
+// others; nil leaves out none. The map must not change while it is in use.
+func (e *Encoder) Ignore(names map[string]bool) { e.ignored = names }
 
 // textLength is the length in bytes from which a string with a space in it is
 // read as words: no two customers write the same sentence, so as one category
@@ -53,7 +58,7 @@ func (e *Encoder) Context(f *Facts) *Features {
 	if f.Baseline != "" {
 		e.context.AddString("baseline", f.Baseline)
 	}
-	e.addAll(&e.context, f)
+	e.addAll(&e.context, f, e.ignored)
 	return &e.context
 }
 
@@ -69,7 +74,7 @@ func (e *Encoder) Arms(options []Option, baseline string) []Arm {
 		if len(o.Attributes) > 0 {
 			bag := &e.bags[i]
 			bag.Reset()
-			e.addAll(bag, &Facts{Attributes: o.Attributes})
+			e.addAll(bag, &Facts{Attributes: o.Attributes}, nil)
 			arm.Features = bag
 		}
 		e.arms = append(e.arms, arm)
@@ -79,11 +84,11 @@ func (e *Encoder) Arms(options []Option, baseline string) []Arm {
 
 // addAll adds the attributes by sorted name. An attribute named like a field of
 // the request gives way to the field.
-func (e *Encoder) addAll(to *Features, f *Facts) {
+func (e *Encoder) addAll(to *Features, f *Facts, ignored map[string]bool) {
 	e.names = e.names[:0]
 	for name := range f.Attributes {
 		if name == "channel" && f.Channel != "" || name == "intent" && f.Intent != "" ||
-			name == "baseline" && f.Baseline != "" {
+			name == "baseline" && f.Baseline != "" || ignored[name] {
 			continue
 		}
 		e.names = append(e.names, name)

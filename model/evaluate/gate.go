@@ -3,8 +3,6 @@ package evaluate
 import (
 	"fmt"
 	"math"
-
-	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // GateConfig says what a challenger must show. Rewards are on the objective's
@@ -12,29 +10,25 @@ import (
 type GateConfig struct {
 	// MinRows is how many held-out rows it takes to say anything.
 	MinRows int64
-	// LossMargin is how much worse than the champion's the challenger's mean
-	// squared error may be before chance is ruled out as the cause.
-	LossMargin float64
-	// ValueMargin is how far below 0 the lower bound of the gain in reward may
-	// lie: the loss that is risked for a fresher model.
-	ValueMargin float64
-	// RequiredGain, when above 0, replaces ValueMargin by a gain that the lower
-	// bound must reach. Without exploration it can never be proven.
-	RequiredGain float64
-	// MinEffective is the effective sample size, and MinCovered the share of the
-	// challenger's and the champion's differing choices seen in the log, below
-	// which the gain is called unknown.
+	// Margin is what the lower bound of the gain in reward must reach. Below 0 it
+	// is the loss that is risked for a fresher model; above 0 it is a gain that
+	// must be proven, and then nothing else makes up for it.
+	Margin float64
+	// MinEffective is the effective sample size, and MinCovered the share of a
+	// policy's choices seen in the log, below which an estimate of its value is
+	// not to be trusted and not shown.
 	MinEffective, MinCovered float64
-	// Confidence of each one-sided bound.
-	Confidence float64
+	// Error is the largest probability of each bound of being wrong at any look.
+	Error float64
 }
+
+// DefaultMargin is the share of the reward range that is risked when an objective
+// does not say.
+const DefaultMargin = -0.05
 
 // DefaultGateConfig is the one configuration used everywhere.
 func DefaultGateConfig() GateConfig {
-	return GateConfig{
-		MinRows: 30, LossMargin: 0.005, ValueMargin: 0.05,
-		MinEffective: 30, MinCovered: 0.5, Confidence: 0.95,
-	}
+	return GateConfig{MinRows: 30, Margin: DefaultMargin, MinEffective: 30, MinCovered: 0.5, Error: 0.05}
 }
 
 // Trial is one held-out row as the gate sees it: what each side foretold before
@@ -59,23 +53,41 @@ type Trial struct {
 	Value, ChampionValue float64
 }
 
-// Gate judges one challenger from trials in the order of time. Make it with
-// NewGate; it is not safe for concurrent use.
+// The grounds on which a challenger passes.
+const (
+	// WayGain: the lower bound of its gain in reward reaches the margin.
+	WayGain = "gain"
+	// WayForetells: the log cannot tell the gain, and the lower bound of how much
+	// better it foretells rewards is above 0.
+	WayForetells = "foretells"
+	// WayShadow: the log cannot tell, and nothing that is decided follows it.
+	WayShadow = "shadow"
+)
+
+// Gate judges one challenger from trials in the order of time. It may be asked
+// after every trial: its bounds hold at all looks at once. Make it with NewGate;
+// it is not safe for concurrent use.
 type Gate struct {
-	cfg                  GateConfig
-	loss, constant, edge moments // edge: constant's squared error minus the challenger's
-	shared, champion     moments // the challenger's and champion's squared error on shared rows
-	worse                moments // their difference, row by row
-	gain                 moments // doubly robust gain, row by row
-	value, rival         moments // doubly robust values
-	ours, theirs         weights // importance weights where the two differ
-	hasChampion          bool
+	cfg            GateConfig
+	loss, constant moments
+	shared, rival  moments // the challenger's and the champion's squared error on shared rows
+	gain           *Floor  // the least that each row says of the gain
+	drop           *Floor  // the same of the loss: minus its bound is the gain's upper bound
+	edge           *Floor  // the rival's squared error minus the challenger's
+	differ         int64   // rows in which the two choose differently
+	estimate       moments // doubly robust gain, row by row
+	values         [2]moments
+	ours, theirs   weights // importance weights where the two differ
+	hasChampion    bool
 }
 
 // NewGate returns a gate without trials. With hasChampion the challenger is held
-// against the champion, else against what was logged.
+// against the champion, else against what was logged and the mean reward.
 func NewGate(cfg GateConfig, hasChampion bool) *Gate {
-	return &Gate{cfg: cfg, hasChampion: hasChampion}
+	return &Gate{
+		cfg: cfg, hasChampion: hasChampion,
+		gain: NewFloor(-1, cfg.Error), drop: NewFloor(-1, cfg.Error), edge: NewFloor(-1, cfg.Error),
+	}
 }
 
 // Add takes in one trial.
@@ -83,8 +95,8 @@ func (g *Gate) Add(t Trial) {
 	mine, fixed := square(t.Reward-t.Challenger), square(t.Reward-t.Constant)
 	g.loss.add(mine)
 	g.constant.add(fixed)
-	g.edge.add(fixed - mine)
 	if !g.hasChampion {
+		g.edge.Add(fixed - mine)
 		g.addAgainstLog(t)
 		return
 	}
@@ -93,150 +105,187 @@ func (g *Gate) Add(t Trial) {
 	}
 	theirs := square(t.Reward - t.Champion)
 	g.shared.add(mine)
-	g.champion.add(theirs)
-	g.worse.add(mine - theirs)
+	g.rival.add(theirs)
+	g.edge.Add(theirs - mine)
 	g.addAgainstChampion(t)
 }
 
 func square(x float64) float64 { return x * x }
 
 // addAgainstLog compares with the logged policy, whose value is the reward itself.
+// A choice that the log does not show counts as worth nothing in the lower bound
+// and everything in the upper one.
 func (g *Gate) addAgainstLog(t Trial) {
+	w := leastWeight(t.TakesLogged, t.Propensity)
+	g.gain.Add(w*t.Reward - t.Reward)
+	g.drop.Add(t.Reward - 1 + w*(1-t.Reward))
+	if !t.TakesLogged {
+		g.differ++
+	}
 	if t.Propensity <= 0 {
 		return
 	}
-	w := weightOf(t.TakesLogged, t.Propensity)
+	w = weightOf(t.TakesLogged, t.Propensity)
 	v := t.Value + w*(t.Reward-t.Challenger)
 	g.ours.add(w, t.Reward)
 	g.theirs.add(1, t.Reward)
-	g.value.add(v)
-	g.rival.add(t.Reward)
-	g.gain.add(v - t.Reward)
+	g.note(v, t.Reward)
 }
 
-// addAgainstChampion compares doubly robust values. Where both choose alike the
-// gain is exactly 0, whatever the reward was.
+// addAgainstChampion compares the two choices. Where they are the same the gain is
+// exactly 0, whatever the reward was. Where they differ, the challenger's choice
+// counts as worth nothing and the champion's as worth everything, but for what
+// the log shows of them: E[w r] is what a choice is worth where it has been
+// tried, and less than that elsewhere. So the bound assumes nothing of the log.
 func (g *Gate) addAgainstChampion(t Trial) {
-	if t.Propensity <= 0 {
-		return
-	}
-	ours, theirs := weightOf(t.TakesLogged, t.Propensity), weightOf(t.ChampionTakesLogged, t.Propensity)
-	residual := t.Reward - t.Challenger
-	v, r := t.Value+ours*residual, t.ChampionValue+theirs*residual
-	g.value.add(v)
-	g.rival.add(r)
+	known := t.Propensity > 0
 	if t.Same {
-		g.gain.add(0)
+		g.gain.Add(0)
+		g.drop.Add(0)
+		if known {
+			v := t.Value + weightOf(t.TakesLogged, t.Propensity)*(t.Reward-t.Challenger)
+			g.note(v, v)
+		}
 		return
 	}
-	g.gain.add(v - r)
+	g.differ++
+	ours, theirs := leastWeight(t.TakesLogged, t.Propensity), leastWeight(t.ChampionTakesLogged, t.Propensity)
+	g.gain.Add(ours*t.Reward + theirs*(1-t.Reward) - 1)
+	g.drop.Add(theirs*t.Reward + ours*(1-t.Reward) - 1)
+	if !known {
+		return
+	}
+	ours, theirs = weightOf(t.TakesLogged, t.Propensity), weightOf(t.ChampionTakesLogged, t.Propensity)
+	residual := t.Reward - t.Challenger
+	g.note(t.Value+ours*residual, t.ChampionValue+theirs*residual)
 	g.ours.add(ours, t.Reward)
 	g.theirs.add(theirs, t.Reward)
 }
 
+// note takes in the doubly robust values of a row.
+func (g *Gate) note(challenger, rival float64) {
+	g.values[0].add(challenger)
+	g.values[1].add(rival)
+	g.estimate.add(challenger - rival)
+}
+
+// weightOf is how many rows one row of the log stands for, 0 when it does not show
+// the choice or nobody knows how probable it was.
 func weightOf(taken bool, propensity float64) float64 {
-	if taken {
+	if taken && propensity > 0 {
 		return 1 / propensity
 	}
 	return 0
 }
 
+// leastWeight is what is certain of a row's weight: no probability is above 1.
+func leastWeight(taken bool, propensity float64) float64 {
+	if taken && propensity <= 0 {
+		return 1
+	}
+	return weightOf(taken, propensity)
+}
+
 // Verdict is the gate's decision with what led to it.
 type Verdict struct {
 	Pass bool
+	// Way is the ground it passed on, empty when it did not.
+	Way string
 	// Reason is one sentence for an admin.
 	Reason string
 	// Rows, Loss and Constant are over all trials; Shared, Challenger and
 	// Champion over those that the champion had not learned from.
 	Rows, Shared                         int64
 	Loss, Constant, Challenger, Champion float64
-	// Supported says that the log has the exploration that it takes to know the
-	// gain; the fields below are set only then.
-	Supported                  bool
-	Value, RivalValue          float64
-	Gain, GainLower, GainUpper float64
-	EffectiveRows              float64
+	// Margin is what was asked of the gain. GainLower and GainUpper bound it at all
+	// looks, assuming nothing of what the log does not show.
+	Margin, GainLower, GainUpper float64
+	// EdgeLower bounds from below how much smaller the challenger's squared error
+	// is than the rival's.
+	EdgeLower float64
+	// Differ is the share of rows in which the two would act differently.
+	Differ float64
+	// Supported says that the log has the exploration that it takes to estimate
+	// the gain; the fields below are set only then.
+	Supported               bool
+	Value, RivalValue, Gain float64
+	EffectiveRows           float64
 }
 
-// Verdict judges by the trials so far.
-func (g *Gate) Verdict() Verdict {
+// Verdict judges by the trials so far. With shadow, nothing that is decided follows
+// the model that would be promoted.
+func (g *Gate) Verdict(shadow bool) Verdict {
 	v := Verdict{
 		Rows: g.loss.n, Loss: g.loss.mean, Constant: g.constant.mean,
-		Shared: g.shared.n, Challenger: g.shared.mean, Champion: g.champion.mean,
+		Shared: g.shared.n, Challenger: g.shared.mean, Champion: g.rival.mean,
+		Margin: g.cfg.Margin, GainLower: g.gain.Lower(), GainUpper: -g.drop.Lower(), EdgeLower: g.edge.Lower(),
+		Differ: float64(g.differ) / float64(max(1, g.gain.N())),
 	}
-	why := g.support(&v)
-	z := distuv.UnitNormal.Quantile(g.cfg.Confidence)
-	if v.Supported {
-		v.Value, v.RivalValue, v.Gain = g.value.mean, g.rival.mean, g.gain.mean
-		half := z * g.gain.stdErr()
-		v.GainLower, v.GainUpper = v.Gain-half, v.Gain+half
+	if g.supported(&v) {
+		v.Supported = true
+		v.Value, v.RivalValue, v.Gain = g.values[0].mean, g.values[1].mean, g.estimate.mean
 	}
-	v.Pass, v.Reason = g.judge(&v, z, why)
+	v.Way, v.Reason = g.judge(&v, shadow)
+	v.Pass = v.Way != ""
 	return v
 }
 
-// support finds whether the log can tell the gain, and if not says why.
-func (g *Gate) support(v *Verdict) string {
-	if g.gain.n < g.cfg.MinRows {
-		return "too few rows with a logged propensity"
+// supported finds whether the log can tell the gain in one number.
+func (g *Gate) supported(v *Verdict) bool {
+	if g.estimate.n < g.cfg.MinRows {
+		return false
 	}
 	if g.ours.n == 0 { // the two never differ: the gain is known to be 0
-		v.Supported = true
-		v.EffectiveRows = float64(g.gain.n)
-		return ""
+		v.EffectiveRows = float64(g.estimate.n)
+		return true
 	}
 	v.EffectiveRows = min(g.ours.effective(), g.theirs.effective())
-	covered := min(g.ours.mean(), g.theirs.mean())
-	if covered < g.cfg.MinCovered {
-		return fmt.Sprintf("the log shows only %.0f %% of what the two would do differently", 100*covered)
-	}
-	if v.EffectiveRows < g.cfg.MinEffective {
-		return fmt.Sprintf("the exploration is worth only %s rows", spell(v.EffectiveRows))
-	}
-	v.Supported = true
-	return ""
+	return min(g.ours.mean(), g.theirs.mean()) >= g.cfg.MinCovered && v.EffectiveRows >= g.cfg.MinEffective
 }
 
 // judge goes through what a challenger must show; the first that it fails is the
 // reason.
-func (g *Gate) judge(v *Verdict, z float64, unsupported string) (bool, string) {
-	rival := "the logged decisions"
+func (g *Gate) judge(v *Verdict, shadow bool) (way, reason string) {
+	rival, foretold := "the logged decisions", "their mean"
+	mine, theirs := v.Loss, v.Constant
 	if g.hasChampion {
-		rival = "the champion"
+		rival, foretold, mine, theirs = "the champion", "the champion", v.Challenger, v.Champion
 	}
+	bounds := fmt.Sprintf("its gain over %s lies between %.4f and %.4f, and the objective asks for at least %.4g", rival, v.GainLower, v.GainUpper, v.Margin)
 	switch {
 	case v.Rows < g.cfg.MinRows:
-		return false, fmt.Sprintf("only %d held-out rows, %d are needed", v.Rows, g.cfg.MinRows)
+		return "", fmt.Sprintf("only %d held-out rows, %d are needed", v.Rows, g.cfg.MinRows)
 	case !finite(v.Loss) || !(v.Loss < v.Constant):
-		return false, fmt.Sprintf("it foretells held-out rewards no better than their mean (loss %.4f against %.4f on %d rows)",
+		return "", fmt.Sprintf("it foretells held-out rewards no better than their mean (loss %.4f against %.4f on %d rows)",
 			v.Loss, v.Constant, v.Rows)
 	case g.hasChampion && v.Shared < g.cfg.MinRows:
-		return false, fmt.Sprintf("only %d held-out rows are new to the champion, %d are needed", v.Shared, g.cfg.MinRows)
-	case g.hasChampion && g.worse.mean-z*g.worse.stdErr() > g.cfg.LossMargin:
-		return false, fmt.Sprintf("it foretells rewards worse than the champion (loss %.4f against %.4f on %d rows)",
-			v.Challenger, v.Champion, v.Shared)
-	case g.cfg.RequiredGain > 0 && !v.Supported:
-		return false, fmt.Sprintf("the objective demands a proven gain of %.3g and it cannot be known: %s",
-			g.cfg.RequiredGain, unsupported)
-	case g.cfg.RequiredGain > 0 && v.GainLower < g.cfg.RequiredGain:
-		return false, fmt.Sprintf("the gain over %s is %.4f and at least %.4f; the objective demands %.3g",
-			rival, v.Gain, v.GainLower, g.cfg.RequiredGain)
-	case v.Supported && v.GainLower < -g.cfg.ValueMargin:
-		return false, fmt.Sprintf("it may lose against %s: gain %.4f, at least %.4f, allowed %.3g",
-			rival, v.Gain, v.GainLower, -g.cfg.ValueMargin)
-	case !v.Supported:
-		return true, fmt.Sprintf("it foretells held-out rewards better than their mean%s; its gain in reward is unknown: %s",
-			g.andChampion(), unsupported)
+		return "", fmt.Sprintf("only %d held-out rows are new to the champion, %d are needed", v.Shared, g.cfg.MinRows)
+	case v.GainUpper < -floorStep: // the bound's grain
+		return "", fmt.Sprintf("it is shown to earn less than %s: %s", rival, bounds)
+	case v.GainLower >= v.Margin:
+		return WayGain, fmt.Sprintf("%s, on %d held-out rows%s", bounds, g.gain.N(), g.estimated(v))
+	case v.Margin > 0:
+		return "", bounds + ", which must be proven" + g.estimated(v)
+	case v.Supported && v.Gain < v.Margin:
+		return "", bounds + g.estimated(v)
+	case v.EdgeLower > 0:
+		return WayForetells, fmt.Sprintf("the log cannot tell: %s; but it foretells rewards better than %s, beyond chance (loss %.4f against %.4f, better by at least %.4f)",
+			bounds, foretold, mine, theirs, v.EdgeLower)
+	case shadow && mine <= theirs:
+		return WayShadow, fmt.Sprintf("nothing that is decided follows it, and it foretells rewards no worse than %s (loss %.4f against %.4f); %s",
+			foretold, mine, theirs, bounds)
 	default:
-		return true, fmt.Sprintf("its gain over %s is %.4f, at least %.4f, on %d held-out rows", rival, v.Gain, v.GainLower, g.gain.n)
+		return "", fmt.Sprintf("the log cannot tell: %s; and it does not foretell rewards better than %s beyond chance (loss %.4f against %.4f)",
+			bounds, foretold, mine, theirs)
 	}
 }
 
-func (g *Gate) andChampion() string {
-	if g.hasChampion {
-		return " and no worse than the champion"
+// estimated adds the estimate in one number where the log supports one.
+func (g *Gate) estimated(v *Verdict) string {
+	if !v.Supported {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("; estimated %.4f", v.Gain)
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

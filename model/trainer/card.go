@@ -1,8 +1,10 @@
 package trainer
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"time"
 
 	"github.com/usherhq/usher/model"
@@ -30,10 +32,16 @@ func newCard(j job, out *fitted, artifact []byte, held bool, now time.Time) mode
 		HeldOut: model.HeldOut{
 			Rows: v.Rows, From: out.heldFrom, To: out.heldTo, Loss: v.Loss, Constant: v.Constant,
 			Shared: v.Shared, Challenger: v.Challenger, Champion: v.Champion, EffectiveRows: v.EffectiveRows,
+			Differ: v.Differ, EdgeLower: v.EdgeLower,
 		},
-		Coverage: j.rows.coverage(), Exact: out.exact, DataHash: out.hash, Watermark: j.rows.watermark(),
+		Coverage: j.rows.shares, Attributes: j.rows.uses, Exact: out.exact, DataHash: out.hash, Watermark: j.rows.watermark(),
 		Gate: gatePassed, GateReason: v.Reason, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(artifact)),
 	}
+	card.Way, card.Window, card.ObjectiveVersion = v.Way, j.cfg.Window, j.account.ObjectiveVersion
+	card.SchemaHash = fmt.Sprintf("%016x", out.model.SchemaHash())
+	card.OpenRows, card.Maturity = cmp.Or(j.account.OpenRows, waitForRows), j.rows.maturity
+	card.Calibration, card.Interval = out.trial.calibration(), out.trial.interval()
+	card.Values, card.Segments, card.Drift = out.trial.valuesOnCard(), out.trial.segmentsOnCard(), out.drift
 	switch {
 	case v.Pass && held:
 		card.Gate = gateHeld
@@ -48,23 +56,23 @@ func newCard(j job, out *fitted, artifact []byte, held bool, now time.Time) mode
 	return card
 }
 
+// waitForRows is the Account.OpenRows that is meant when nothing is said.
+const waitForRows = "WAIT"
+
 // compare puts the verdict's values in the units of the objective.
 func compare(j job, out *fitted) model.Comparison {
-	var c model.Comparison
-	if j.rival != nil {
-		c.ChampionVersion = j.rival.card.Version
-	}
-	v := &out.verdict
-	if !v.Supported {
-		return c
-	}
 	cfg := learnerConfig(j.account)
 	span := cfg.RewardMax - cfg.RewardMin
-	c.Champion, c.Challenger = cfg.RewardMin+span*v.RivalValue, cfg.RewardMin+span*v.Value
-	c.Gain, c.GainLower, c.GainUpper = span*v.Gain, span*v.GainLower, span*v.GainUpper
-	c.Rows = v.Rows
+	v := &out.verdict
+	c := model.Comparison{
+		GainLower: span * v.GainLower, GainUpper: span * v.GainUpper, Margin: span * v.Margin, Rows: v.Rows,
+	}
 	if j.rival != nil {
-		c.Rows = v.Shared
+		c.ChampionVersion, c.Rows = j.rival.card.Version, v.Shared
+	}
+	if v.Supported {
+		c.Trusted, c.Gain = true, span*v.Gain
+		c.Champion, c.Challenger = cfg.RewardMin+span*v.RivalValue, cfg.RewardMin+span*v.Value
 	}
 	return c
 }

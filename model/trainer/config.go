@@ -33,6 +33,9 @@ type Config struct {
 	Parallel int
 	// FitTimeout bounds one fit with its reading and writing.
 	FitTimeout time.Duration
+	// ChallengeEvery is the least time between two challenges to an account's models
+	// by another family; 0 means none.
+	ChallengeEvery time.Duration
 	// RetryMin and RetryMax bound the wait after a failure, which doubles.
 	RetryMin, RetryMax time.Duration
 	Gate               evaluate.GateConfig
@@ -44,7 +47,8 @@ func DefaultConfig() Config {
 		Check: time.Second, MinRows: 100, GrowthShare: 0.1, MaxAge: 30 * time.Second,
 		Window: 90 * 24 * time.Hour, MaxRows: 200_000, FullShare: 0.25, HoldoutShare: 0.2,
 		Parallel: 1, FitTimeout: 10 * time.Minute, RetryMin: time.Second, RetryMax: time.Minute,
-		Gate: evaluate.DefaultGateConfig(),
+		ChallengeEvery: time.Hour,
+		Gate:           evaluate.DefaultGateConfig(),
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/usherhq/usher/model"
@@ -24,7 +26,10 @@ type fitter struct {
 
 	rewards float64 // sum of scaled rewards over learned
 
-	enc           model.Encoder
+	trial   *trial          // of the champion that was live, while the learner is warm
+	ignored map[string]bool // attributes left out since the last full fit
+
+	enc, whole    model.Encoder // whole leaves out nothing
 	options       []model.Option
 	scores, rival []model.Score
 	scratch       model.Scratch
@@ -44,6 +49,8 @@ type fitted struct {
 	full     bool
 	exact    bool
 	verdict  evaluate.Verdict
+	trial    *trial
+	drift    []model.Drift
 	heldFrom time.Time
 	heldTo   time.Time
 	stats    model.Stats
@@ -69,7 +76,7 @@ func (f *fitter) fit(ctx context.Context, j job) (*fitted, error) {
 		return nil, err
 	}
 	out := &fitted{learned: len(fresh), full: full}
-	trial := newTrial(j, fresh)
+	trial := f.tryOn(j, fresh, full)
 	for i, at := range fresh {
 		if i%1024 == 0 && ctx.Err() != nil {
 			f.forget() // half a fit is worth nothing
@@ -85,9 +92,24 @@ func (f *fitter) fit(ctx context.Context, j job) (*fitted, error) {
 		f.fullTook = f.fullDone.Sub(start)
 	}
 	out.exact, out.stats, out.hash = f.exact, f.learner.Stats(), f.hash(j.account)
-	out.verdict, out.heldFrom, out.heldTo = trial.gate.Verdict(), trial.from, trial.to
+	out.trial, out.verdict, out.heldFrom, out.heldTo = trial, trial.gate.Verdict(j.account.Shadow), trial.from, trial.to
+	out.drift = drift(j, j.rows.profile, trial)
 	out.model = f.learner.Snapshot(version(j.rows.watermark(), out.hash))
 	return out, nil
+}
+
+// tryOn goes on with the trial against the same champion, or starts one.
+func (f *fitter) tryOn(j job, fresh []int, full bool) *trial {
+	rival := ""
+	if j.rival != nil {
+		rival = j.rival.card.Version
+	}
+	if full || f.trial == nil || f.trial.rival != rival {
+		f.trial = newTrial(j, fresh)
+	} else {
+		f.trial.start = 0 // everything fresh came after all that was judged
+	}
+	return f.trial
 }
 
 // version names a model by its newest outcome and its rows.
@@ -104,7 +126,7 @@ func (f *fitter) plan(j job) (fresh []int, full bool, err error) {
 		known++
 	}
 	switch {
-	case f.learner != nil && f.exact && known == len(f.learned):
+	case f.learner != nil && f.exact && known == len(f.learned) && maps.Equal(f.ignored, j.rows.ignored):
 		// Only rows after all that was learned.
 	case f.learner != nil && f.mustWait(j):
 		return f.addNew(marks), false, nil
@@ -114,6 +136,8 @@ func (f *fitter) plan(j job) (fresh []int, full bool, err error) {
 			return nil, false, fmt.Errorf("create learner for account %q: %w", j.account.ID, err)
 		}
 		known, full, f.exact = 0, true, true
+		f.ignored = j.rows.ignored
+		f.enc.Ignore(f.ignored)
 	}
 	for at := known; at < len(marks); at++ {
 		fresh = append(fresh, at)
@@ -143,7 +167,9 @@ func (f *fitter) addNew(marks []mark) (fresh []int) {
 }
 
 // forget drops the warm learner; the next fit starts afresh.
-func (f *fitter) forget() { f.learner, f.learned, f.exact, f.rewards = nil, nil, false, 0 }
+func (f *fitter) forget() {
+	f.learner, f.learned, f.exact, f.rewards, f.trial = nil, nil, false, 0, nil
+}
 
 // mean is the constant predictor: the mean scaled reward of all that was learned,
 // the middle of the range before anything was.
@@ -186,7 +212,7 @@ func (f *fitter) example(r *Row) model.Example {
 	}
 	return model.Example{
 		Context: f.enc.Context(&r.Facts), Arms: f.enc.Arms(options, r.Facts.Baseline),
-		Chosen: chosen, Reward: r.Reward, Propensity: r.Propensity,
+		Chosen: chosen, Reward: r.Reward, Propensity: r.Propensity, Weight: r.Weight,
 	}
 }
 
@@ -194,6 +220,9 @@ func (f *fitter) example(r *Row) model.Example {
 func (f *fitter) hash(a Account) string {
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "%s\x00%s\x00%d\x00%g\x00%g\x00", a.ID, a.Objective, a.Revision, a.RewardMin, a.RewardMax) // a hash never fails
+	for _, name := range slices.Sorted(maps.Keys(f.ignored)) {
+		_, _ = fmt.Fprintf(h, "%s\x00", name)
+	}
 	var buf [16]byte
 	for _, m := range f.learned {
 		binary.LittleEndian.PutUint64(buf[0:], m.id)

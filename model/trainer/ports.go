@@ -17,9 +17,23 @@ type Account struct {
 	Revision  int64
 	// RewardMin and RewardMax bound rewards; both 0 means 0 to 1.
 	RewardMin, RewardMax float64
-	// Margin is the gain, in reward, that a challenger must prove; 0 asks for no
-	// more than not to risk a loss.
+	// Margin is what the lower bound of a challenger's gain must reach, in reward:
+	// below 0 a loss that is risked, above 0 a gain that must be proven, 0 the
+	// default share of the range.
 	Margin float64
+	// OpenRows is how decisions count whose outcomes may still come: WeighOpenRows,
+	// or else they wait.
+	OpenRows string
+	// ObjectiveVersion counts the writes of the objective; it is put on cards.
+	ObjectiveVersion int64
+	// Shadow says that nothing that is decided follows the live model.
+	Shadow bool
+}
+
+// rewards is the account without what may change while its rewards mean the same.
+func (a Account) rewards() Account {
+	a.Shadow = false
+	return a
 }
 
 // Row is one decision joined with what came of it, as logged. A source hands over
@@ -39,6 +53,14 @@ type Row struct {
 	Reward     float64
 	// Watermark is the latest ingest time among the row's outcomes.
 	Watermark time.Time
+	// Settled is the time of the last outcome counted; zero when none came inside
+	// the window and the reward is that of silence.
+	Settled time.Time
+	// Weight is how many decisions the row stands for; 0 means 1. The trainer sets
+	// it where open rows are weighed.
+	Weight float64
+	// PolicyOnly is the key of what policy alone would have done, if known.
+	PolicyOnly string
 }
 
 // Progress is what there is to learn from.

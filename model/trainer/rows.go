@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/usherhq/usher/model"
 )
 
 // mark identifies a row that was learned, and what it said.
@@ -21,6 +23,20 @@ type mark struct {
 type batch struct {
 	rows  []*Row
 	marks []mark // of rows
+
+	maturity float64 // mean share of outcomes that come within the rows' age
+	profile  *profile
+	shares   map[string]float64 // of rows with each attribute
+	uses     []model.AttributeUse
+	ignored  map[string]bool
+}
+
+// look finds out what there is to say of the attributes.
+func (b *batch) look() {
+	b.profile = profileOf(b.rows)
+	b.shares = b.coverage()
+	b.uses = b.profile.uses(b.shares)
+	b.ignored = ignored(b.uses)
 }
 
 // readRows takes in everything that q picks, drops rows that cannot be learned
@@ -52,16 +68,18 @@ func readRows(ctx context.Context, source RowSource, q Query) (*batch, error) {
 	for i, r := range b.rows {
 		b.marks[i] = markOf(r)
 	}
+	b.look()
 	return b, nil
 }
 
 // markOf sums up what a row teaches. Facts and options are as logged and never
 // change; the rest may with later outcomes.
 func markOf(r *Row) mark {
-	var buf [24]byte
+	var buf [32]byte
 	binary.LittleEndian.PutUint64(buf[0:], math.Float64bits(r.Reward))
 	binary.LittleEndian.PutUint64(buf[8:], math.Float64bits(r.Propensity))
 	binary.LittleEndian.PutUint64(buf[16:], xxhash.Sum64String(r.Chosen))
+	binary.LittleEndian.PutUint64(buf[24:], math.Float64bits(r.Weight))
 	return mark{id: xxhash.Sum64String(r.ID), content: xxhash.Sum64(buf[:])}
 }
 

@@ -22,6 +22,9 @@ type Deps struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 	Metrics   *Metrics
+	// Challenger, when there is one, fits another family beside ours; see
+	// Config.ChallengeEvery.
+	Challenger Challenger
 }
 
 // Trainer refits the models of all accounts. Only one trainer should run per
@@ -31,6 +34,8 @@ type Trainer struct {
 	cfg    Config
 	deps   Deps
 	states map[string]*state // by account; touched by step alone
+
+	challenges challenges
 }
 
 // state is what the trainer remembers of one account. While a step runs it
@@ -46,6 +51,7 @@ type state struct {
 	looking   time.Duration
 	rival     *champion
 	pending   *publication
+	stored    *publication // not challenged yet
 	failures  int
 	retryAt   time.Time
 }
@@ -81,6 +87,7 @@ func New(cfg Config, deps Deps) (*Trainer, error) {
 // ctx ends; it then returns nil. A failure concerns one account and is retried
 // with growing pauses; it never ends Run.
 func (t *Trainer) Run(ctx context.Context) error {
+	defer t.challenges.wait.Wait()
 	tick := time.NewTicker(t.cfg.Check)
 	defer tick.Stop()
 	for {
@@ -110,6 +117,7 @@ func (t *Trainer) step(ctx context.Context) {
 		s := t.state(a)
 		g.Go(func() error {
 			t.tend(ctx, s)
+			t.challenge(ctx, s)
 			return nil
 		})
 	}
@@ -126,10 +134,11 @@ func (t *Trainer) step(ctx context.Context) {
 // come to mean something else.
 func (t *Trainer) state(a Account) *state {
 	s := t.states[a.ID]
-	if s == nil || s.account != a {
-		s = &state{account: a}
+	if s == nil || s.account.rewards() != a.rewards() {
+		s = &state{}
 		t.states[a.ID] = s
 	}
+	s.account = a
 	return s
 }
 
@@ -220,6 +229,7 @@ func (t *Trainer) refit(ctx context.Context, s *state, p Progress) error {
 	if int64(len(rows.rows)) < t.cfg.MinRows {
 		return nil // counted rows may be outside the window
 	}
+	rows.mature(s.account, start)
 	if err := t.loadChampion(ctx, s); err != nil {
 		s.fitted = time.Time{} // nothing was fitted: stay due
 		return err
@@ -292,6 +302,7 @@ func (t *Trainer) publish(ctx context.Context, s *state) error {
 		if err := t.deps.Store.SaveModel(ctx, card, artifact); err != nil {
 			return fmt.Errorf("save model %q of account %q: %w", version, s.account.ID, err)
 		}
+		s.stored = p
 		if p.promoted = card.Gate == gatePassed; p.promoted {
 			if err := t.deps.Promoter.Promote(ctx, s.account.ID, version, p.out.verdict.Reason); err != nil {
 				return fmt.Errorf("promote model %q of account %q: %w", version, s.account.ID, err)
