@@ -133,6 +133,9 @@ func (c *core) sparseScore(s *Scratch, arm *Arm, at int32, d *decision) (mean, d
 	return mean + shared + add, deviationBeside * math.Sqrt(variance)
 }
 
+// denseScore returns the standard error of the regression, cut by the root of the
+// room that is left: the variance scales with it, since a decision cannot gain
+// more than is not yet reached.
 func (c *core) denseScore(s *Scratch, at int32) (mean, dev float64) {
 	var untried denseArm
 	a := &untried
@@ -140,7 +143,7 @@ func (c *core) denseScore(s *Scratch, at int32) (mean, dev float64) {
 		a = &c.dense.arms[at]
 	}
 	mean, leverage := a.predict(s.x)
-	return mean, math.Sqrt(leverage * c.quality.denseLoss())
+	return mean, math.Sqrt(leverage * c.quality.denseLoss() * c.quality.room())
 }
 
 // priorVariance is that of an arm of which nothing is known.
