@@ -126,3 +126,31 @@ type Rollup struct {
 	WeightSum, WeightedRewardSum float64 // 1/propensity, and times the reward
 	LatencySum, LatencyMax       time.Duration
 }
+
+// Erasure asks for a person of an account to be forgotten: everything up to a
+// time, and the whole of every conversation they were in. Hash is the keyed hash
+// of their id, see the warehouse's HashID.
+type Erasure struct {
+	Account, Hash string
+	Before        time.Time
+}
+
+// Erased is what one look for a person's rows found and removed.
+type Erased struct {
+	Decisions, Outcomes, DeadLetters uint64
+	// Models are the versions whose training time holds one of the decisions.
+	Models []string
+	// Hours are those that the decisions were counted in.
+	Hours []time.Time
+}
+
+// Kinds of ids that an erasure keeps the hashes of.
+const (
+	ErasedPerson       = "person"
+	ErasedConversation = "conversation"
+	ErasedDecision     = "decision"
+	ErasedSession      = "session" // named by no other decision than the person's
+)
+
+// ErasedIDs are the keyed hashes of what one erasure removed, by kind.
+type ErasedIDs map[string]map[string]bool

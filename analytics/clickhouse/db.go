@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync/atomic"
 	"time"
 
 	ch "github.com/ClickHouse/clickhouse-go/v2"
@@ -17,6 +18,7 @@ type DB struct {
 	cfg      Config
 	conn     driver.Conn
 	database string
+	sealed   atomic.Pointer[seal] // what ids of people are hashed with, once it is known
 }
 
 // Open connects, creates the database when it is missing, and checks that the

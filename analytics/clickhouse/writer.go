@@ -24,6 +24,9 @@ import (
 // token, so that one whose answer was lost is not stored again. What two processes
 // insert in the same instant is merged by ReplacingMergeTree, and every reader
 // reads FINAL.
+//
+// What belongs to a person who was erased is dropped, see [DB.Erase]: tombstones are
+// looked at before rows are stored and once more after.
 type Writer struct {
 	db      *DB
 	now     clock
@@ -69,13 +72,21 @@ func (w *Writer) Next(ctx context.Context, topic string, partition int) (int64, 
 func (w *Writer) Write(ctx context.Context, b *pipeline.Block) error {
 	begun := time.Now()
 	s := newShelf(b, w.now())
-	err := errors.Join(
+	seen, err := w.siftErased(ctx, s)
+	if err != nil {
+		w.metrics.failures.Inc()
+		return fmt.Errorf("store block %s/%d %d-%d: %w", b.Topic, b.Partition, b.First, b.Last, err)
+	}
+	err = errors.Join(
 		store(ctx, w, &w.decisions, decisionTable(b.Topic), b, pointers(s.decisions)),
 		store(ctx, w, &w.outcomes, outcomeTable(b.Topic), b, pointers(s.outcomes)),
 		store(ctx, w, &w.skills, skillTable(b.Topic), b, pointers(s.skills)),
 		store(ctx, w, &w.config, configTable(b.Topic), b, pointers(s.config)),
 		store(ctx, w, &w.dead, deadTable(), b, pointers(s.dead)),
 	)
+	if err == nil {
+		err = w.eraseLate(ctx, s, seen)
+	}
 	if err == nil {
 		err = w.mark(ctx, b)
 	}

@@ -139,3 +139,29 @@ LEFT JOIN (
 WHERE s.outcomes > 0
     OR (ob.has_default AND toUnixTimestamp64Milli(d.time) + ob.window_ms < toUnixTimestamp64Milli({{.Now}}))
 {{- end}}
+
+{{define "hashed" -}}
+-- Keyed hashes of ids as Go makes them: HMAC-SHA-256 with the pads that the query
+-- brings along, of which 16 bytes are kept.
+lower(hex(substring(toString(SHA256(concat(unhex({outer:String}), toString(SHA256(concat(unhex({inner:String}), id)))))), 1, 16)))
+{{- end}}
+
+{{define "person" -}}
+-- The ids that have the hash, one at the most.
+SELECT id FROM (
+    SELECT DISTINCT consumer_id AS id FROM decisions WHERE account = {account:String} AND consumer_id != ''
+    UNION DISTINCT
+    SELECT DISTINCT visitor_id AS id FROM decisions WHERE account = {account:String} AND visitor_id != ''
+)
+WHERE {{template "hashed" .}} = {hash:String}
+{{- end}}
+
+{{define "theirs" -}}
+time <= fromUnixTimestamp64Milli({before:Int64}, 'UTC') AND (
+    consumer_id IN (
+        {{template "person" .}}
+    )
+    OR visitor_id IN (
+        {{template "person" .}}
+    ))
+{{- end}}

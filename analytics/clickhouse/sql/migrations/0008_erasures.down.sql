@@ -1,0 +1,2 @@
+{{drop "tombstones"}}
+{{drop "installation_keys"}}

@@ -1,0 +1,3 @@
+DROP TABLE IF EXISTS tombstones SYNC;
+
+DROP TABLE IF EXISTS installation_keys SYNC;
