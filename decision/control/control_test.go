@@ -145,8 +145,9 @@ func TestObjectives(t *testing.T) {
 	reward := 7.0
 	bad.Terms = []event.Term{{Weight: math.NaN(), Aggregate: "median"}}
 	bad.Min, bad.Max, bad.Window, bad.DefaultReward, bad.Margin = 3, 2, 1, &reward, -1
+	bad.OpenRows = "FAIL"
 	faults(t, func() error { _, err := c.CreateObjective(t.Context(), "default", bad, ann); return err },
-		"name", "terms[0].kind", "terms[0].weight", "terms[0].aggregate", "max", "window", "default_reward", "margin")
+		"name", "terms[0].kind", "terms[0].weight", "terms[0].aggregate", "max", "window", "default_reward", "margin", "open_rows")
 }
 
 func TestModes(t *testing.T) {

@@ -20,6 +20,14 @@ const DefaultWindow = 30 * 24 * time.Hour
 // maxWaitPrice bounds what a minute may cost, in units of the reward.
 const maxWaitPrice = 1e6
 
+// What decisions teach whose outcomes may still come. Empty means to wait.
+const (
+	// OpenRowsWait counts each decision once, when an outcome has come or its window has passed.
+	OpenRowsWait = "WAIT"
+	// OpenRowsWeigh lets an outcome also stand for those of its age that have not come yet.
+	OpenRowsWeigh = "WEIGH"
+)
+
 // Objective is a versioned reward as stored.
 type Objective struct {
 	event.Objective
@@ -154,8 +162,11 @@ func (o *Objective) check() error {
 	if r := o.DefaultReward; r != nil && (!finite(*r) || *r < o.Min || *r > o.Max) {
 		c.Add("default_reward", "must lie between min and max")
 	}
-	if !finite(o.Margin) || o.Margin < 0 {
-		c.Add("margin", "must be finite and not negative")
+	if !finite(o.Margin) || o.Margin > o.Max-o.Min || o.Margin < o.Min-o.Max {
+		c.Add("margin", "must be a gain that rewards between min and max can have, or minus the loss that is risked")
+	}
+	if !slices.Contains([]string{"", OpenRowsWait, OpenRowsWeigh}, o.OpenRows) {
+		c.Add("open_rows", "must be %s or %s", OpenRowsWait, OpenRowsWeigh)
 	}
 	if !finite(o.WaitPrice) || o.WaitPrice < 0 || o.WaitPrice > maxWaitPrice {
 		c.Add("wait_price", "must be between 0 and %g", float64(maxWaitPrice))

@@ -278,7 +278,7 @@ func objectiveFrom(id string, o *usherv1.Objective) control.Objective {
 	out := control.Objective{ID: id, Description: o.GetDescription()}
 	out.Bias, out.Min, out.Max, out.Margin = o.GetBias(), o.GetMin(), o.GetMax(), o.GetMargin()
 	out.Window, out.DefaultReward = o.GetWindow().AsDuration(), nil
-	out.WaitPrice = o.GetWaitPrice()
+	out.WaitPrice, out.OpenRows = o.GetWaitPrice(), o.GetOpenRows()
 	if o != nil {
 		out.DefaultReward = o.DefaultReward
 	}
@@ -292,8 +292,8 @@ func objectiveTo(account string, o control.Objective) *usherv1.Objective {
 	out := &usherv1.Objective{
 		Name: "accounts/" + account + "/objectives/" + o.ID, Description: o.Description,
 		Bias: o.Bias, Min: o.Min, Max: o.Max, Window: durationpb.New(o.Window), DefaultReward: o.DefaultReward,
-		WaitPrice: o.WaitPrice,
-		Margin:    o.Margin, Version: o.Version, Etag: etagOf(o.Revision), UpdateTime: timestamppb.New(o.Updated),
+		WaitPrice: o.WaitPrice, OpenRows: o.OpenRows,
+		Margin: o.Margin, Version: o.Version, Etag: etagOf(o.Revision), UpdateTime: timestamppb.New(o.Updated),
 	}
 	for _, t := range o.Terms {
 		out.Terms = append(out.Terms, &usherv1.ObjectiveTerm{Kind: t.Kind, Weight: t.Weight, Aggregate: t.Aggregate})

@@ -296,7 +296,8 @@ type Objective struct {
 	Max           float64       `json:"max"`
 	Window        time.Duration `json:"window_ns"`
 	DefaultReward *float64      `json:"default_reward,omitempty"` // nil: silence teaches nothing
-	Margin        float64       `json:"margin"`                   // gain a challenger must prove
+	Margin        float64       `json:"margin"`                   // what the lower bound of a challenger's gain must reach; below 0 a loss that is risked, 0 the default
+	OpenRows      string        `json:"open_rows,omitempty"`      // WAIT (or nothing) or WEIGH: what rows teach whose outcomes may still come
 	WaitPrice     float64       `json:"wait_price,omitempty"`     // reward that a minute of expected wait costs when candidates are ranked
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/usherhq/usher/cmd/usher/config"
+	"github.com/usherhq/usher/decision"
 	"github.com/usherhq/usher/model/trainer"
 	"github.com/usherhq/usher/pipeline/configlog"
 	"github.com/usherhq/usher/pipeline/event"
@@ -40,16 +41,39 @@ func (d directory) Accounts(context.Context) ([]trainer.Account, error) {
 		if !ok {
 			continue
 		}
-		var o event.Objective
+		var o struct {
+			event.Objective
+			Version int64 `json:"version"`
+		}
 		if err := json.Unmarshal(r.Value, &o); err != nil {
 			return nil, fmt.Errorf("read objective %q of account %q: %w", name, id, err)
 		}
+		followed, err := modelFollowed(st, id)
+		if err != nil {
+			return nil, err
+		}
 		accounts = append(accounts, trainer.Account{
-			ID: id, Objective: name, Revision: r.Revision,
-			RewardMin: o.Min, RewardMax: o.Max, Margin: o.Margin,
+			ID: id, Objective: name, Revision: r.Revision, ObjectiveVersion: o.Version,
+			RewardMin: o.Min, RewardMax: o.Max, Margin: o.Margin, OpenRows: o.OpenRows, Shadow: !followed,
 		})
 	}
 	return accounts, nil
+}
+
+// modelFollowed says whether any scope of the account lets the model decide.
+func modelFollowed(st *configlog.State, account string) (bool, error) {
+	for _, r := range st.List(account, configlog.KindMode) {
+		var mode struct {
+			Mode decision.ModeKind `json:"mode"`
+		}
+		if err := json.Unmarshal(r.Value, &mode); err != nil {
+			return false, fmt.Errorf("read mode %q of account %q: %w", r.Name, account, err)
+		}
+		if mode.Mode != decision.ModeOff && mode.Mode != decision.ModeShadow {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // objectiveName is the objective that the account's mode names.

@@ -128,12 +128,16 @@ func (s trainingStore) TrainingRows(ctx context.Context, q trainer.Query, fn fun
 }
 
 func trainerRow(r *analytics.TrainingRow, options *optionLists) *trainer.Row {
-	return &trainer.Row{
+	row := &trainer.Row{
 		ID: r.DecisionID, Time: r.Time,
 		Facts:   model.Facts{Channel: r.Channel, Intent: r.Intent, Attributes: r.Attributes, Baseline: r.Baseline},
 		Options: options.of(r), Chosen: r.Chosen, Propensity: r.Propensity,
-		Reward: r.Reward, Watermark: r.KnownAt,
+		Reward: r.Reward, Watermark: r.KnownAt, PolicyOnly: r.PolicyOnly,
 	}
+	if !r.Silent {
+		row.Settled = r.RewardTime
+	}
+	return row
 }
 
 // optionLists shares equal lists of options among rows: most decisions of an
