@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +16,8 @@ type Metrics struct {
 	unknown   *prometheus.CounterVec
 	resolve   prometheus.Histogram
 	missing   *prometheus.CounterVec
+	draws     prometheus.Counter
+	spent     prometheus.Counter
 }
 
 // NewMetrics registers the engine's metrics. Labels have few values: reasons and
@@ -39,8 +42,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		missing: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "usher_attribute_failed_total", Help: "Attributes that could not be looked up although they should be there, by attribute.",
 		}, []string{"attribute"}),
+		draws: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "usher_exploration_draws_total", Help: "Decisions that went to another candidate than the best, to learn.",
+		}),
+		spent: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "usher_exploration_budget_exhausted_total", Help: "Decisions in which some target had no exploratory draws left this hour.",
+		}),
 	}
-	reg.MustRegister(m.decisions, m.seconds, m.unknown, m.resolve, m.missing)
+	reg.MustRegister(m.decisions, m.seconds, m.unknown, m.resolve, m.missing, m.draws, m.spent)
 	return m
 }
 
@@ -50,6 +59,12 @@ func (m *Metrics) count(d *event.Decision) {
 	}
 	m.decisions.WithLabelValues(string(d.DecidedBy), d.Mode, d.Reasons[0]).Inc()
 	m.seconds.Observe(float64(d.Latency) / float64(time.Second))
+	if d.Explored {
+		m.draws.Inc()
+	}
+	if slices.Contains(d.Reasons, ReasonExplorationBudget) {
+		m.spent.Inc()
+	}
 	for i := range d.Policies {
 		conditions := d.Policies[i].Conditions
 		for j := range conditions {

@@ -90,8 +90,8 @@ func (t *turn) resolve(ctx context.Context) {
 }
 
 // missing lists what can be looked up and the request does not bring, in memory of
-// the scratch: for the policies, and for the account's default, which may yet have to
-// answer or to say what policy alone would do.
+// the scratch: for the policies, for the account's default, which may yet have to
+// answer or to say what policy alone would do, and for what forbids exploration.
 func (t *turn) missing() []string {
 	s := t.scratch
 	s.names = s.names[:0]
@@ -101,8 +101,8 @@ func (t *turn) missing() []string {
 			s.names = append(s.names, name)
 		}
 	}
-	own := t.ownDefault()
-	if own == nil || len(own.Lookups()) == 0 {
+	beside := [...][]string{lookups(t.ownDefault()), lookups(t.account.NoExploration)}
+	if len(beside[0])+len(beside[1]) == 0 {
 		return s.names
 	}
 	if s.seen == nil {
@@ -112,22 +112,32 @@ func (t *turn) missing() []string {
 	for _, name := range wanted {
 		s.seen[name] = true
 	}
-	for _, name := range own.Lookups() {
-		if !s.seen[name] && t.lacks(name) {
-			s.names = append(s.names, name)
+	for _, list := range beside {
+		for _, name := range list {
+			if !s.seen[name] && t.lacks(name) {
+				s.names = append(s.names, name)
+			}
+			s.seen[name] = true
 		}
 	}
 	return s.names
+}
+
+func lookups(set *policy.Set) []string {
+	if set == nil {
+		return nil
+	}
+	return set.Lookups()
 }
 
 func (t *turn) lacks(name string) bool {
 	return !t.brings(name) && !(t.rules.HideSDE && strings.HasPrefix(name, "sde."))
 }
 
-// wants reports whether policies, or the account's default, look at the name.
+// wants reports whether policies, or the account's settings, look at the name.
 func (t *turn) wants(name string) bool {
-	own := t.ownDefault()
-	return slices.Contains(t.set.Lookups(), name) || own != nil && slices.Contains(own.Lookups(), name)
+	return slices.Contains(t.set.Lookups(), name) || slices.Contains(lookups(t.ownDefault()), name) ||
+		slices.Contains(lookups(t.account.NoExploration), name)
 }
 
 // ownDefault is the account's default effect where no default policy stands in its

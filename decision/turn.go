@@ -176,6 +176,11 @@ func (t *turn) liveState() {
 	for _, name := range t.set.Skills() {
 		t.skill(name)
 	}
+	if set := t.account.NoExploration; set != nil {
+		for _, name := range set.Skills() {
+			t.skill(name)
+		}
+	}
 	for i := range t.d.Candidates {
 		t.skill(t.d.Candidates[i].Key())
 	}

@@ -17,7 +17,10 @@ func priced(t testing.TB, price, waitA, waitB float64) *world {
 	w.model = teach(t, "m1", []lesson{{Arm: "a", Reward: 0.9, Times: 500}, {Arm: "b", Reward: 0.7, Times: 500}})
 	w.modes["account"] = decision.Mode{Kind: decision.ModeOn}
 	w.accounts["acme"] = decision.Account{WaitPrices: map[string]float64{"default": price}}
-	w.skills = map[string]event.Skill{"a": {WaitSeconds: waitA, At: w.now}, "b": {WaitSeconds: waitB, At: w.now}}
+	w.skills = map[string]event.Skill{
+		"a": {AgentsOnline: 5, QueueSize: 9, Load: 1, WaitSeconds: waitA, At: w.now},
+		"b": {AgentsOnline: 5, QueueSize: 1, Load: 1, WaitSeconds: waitB, At: w.now},
+	}
 	return w
 }
 
@@ -109,6 +112,14 @@ func TestPropensitiesStayExactUnderAPrice(t *testing.T) {
 	}
 	if p := logged.Candidates[0].Probability; p < explore.DefaultConfig().Floor || p > 0.21 {
 		t.Errorf("the busy one is drawn with probability %g; half of the exploration is its share", p)
+	}
+}
+
+func TestAQueueThatIsGoneCostsNothing(t *testing.T) {
+	w := priced(t, 0.02, 1800, 60)
+	w.skills["a"] = event.Skill{AgentsOnline: 5, Load: 0.8, WaitSeconds: 1800, At: w.now}
+	if d := ask(t, w, "r-1"); d.ModelOnly != "a" || d.Candidates[0].WaitCost != 0 {
+		t.Errorf("somebody is free there, yet %q is best at cost %g", d.ModelOnly, d.Candidates[0].WaitCost)
 	}
 }
 

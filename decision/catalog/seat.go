@@ -51,6 +51,9 @@ func (k *Calendar) check(_ *scene, c *fault.Check) {
 // Skill is a queue that people serve.
 type Skill struct {
 	ID, DisplayName, Description string
+	// ExplorationPerHour is how many exploratory draws it may get in an hour, 0 for
+	// none; nil leaves it to the account.
+	ExplorationPerHour *int64
 	Meta
 }
 
@@ -59,21 +62,30 @@ type seatDocument struct {
 	DisplayName string   `json:"display_name,omitempty"`
 	Description string   `json:"description,omitempty"`
 	Skills      []string `json:"skills,omitempty"`
+	// ExplorationPerHour is that of a skill.
+	ExplorationPerHour *int64 `json:"exploration_per_hour,omitempty"`
 }
 
 func skillOf(r configlog.Resource) (Skill, error) {
 	var d seatDocument
 	err := read(r, &d)
-	return Skill{ID: r.Name, DisplayName: d.DisplayName, Description: d.Description, Meta: metaOf(r)}, err
+	return Skill{
+		ID: r.Name, DisplayName: d.DisplayName, Description: d.Description, ExplorationPerHour: d.ExplorationPerHour, Meta: metaOf(r),
+	}, err
 }
 
 func (s *Skill) key() string { return s.ID }
 
 func (s *Skill) document() any {
-	return seatDocument{DisplayName: s.DisplayName, Description: s.Description}
+	return seatDocument{DisplayName: s.DisplayName, Description: s.Description, ExplorationPerHour: s.ExplorationPerHour}
 }
 
-func (s *Skill) check(_ *scene, c *fault.Check) { checkSeat(c, s.ID, s.document()) }
+func (s *Skill) check(_ *scene, c *fault.Check) {
+	checkSeat(c, s.ID, s.document())
+	if n := s.ExplorationPerHour; n != nil && *n < 0 {
+		c.Add("exploration_per_hour", "must not be negative; 0 tries nothing")
+	}
+}
 
 // Agent is a person.
 type Agent struct {

@@ -1,9 +1,11 @@
 package control
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
+	"github.com/usherhq/usher/decision"
 	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/pipeline/configlog"
 )
@@ -20,6 +22,44 @@ type Attributes struct {
 	// RoutingSkills are the skills of the bots that ask: a transfer to one of
 	// them would come back.
 	RoutingSkills []string `json:"routing_skills,omitempty"`
+}
+
+// Exploration is an account's word on what may be tried.
+type Exploration struct {
+	// Never is a policy condition; on conversations for which it holds nothing is
+	// tried. Nil for none.
+	Never json.RawMessage `json:"no_exploration,omitempty"`
+	// PerHour is how many exploratory draws one target may get in an hour where its
+	// skill does not say; nil for no bound.
+	PerHour *int64 `json:"exploration_per_hour,omitempty"`
+}
+
+func (e *Exploration) check(c *fault.Check) {
+	if len(e.Never) > 0 {
+		_, err := decision.CompileCondition(e.Never)
+		addUnder(c, "no_exploration", "when", err)
+	}
+	if e.PerHour != nil && *e.PerHour < 0 {
+		c.Add("exploration_per_hour", "must not be negative; 0 tries nothing")
+	}
+}
+
+// explorationBudgets reads what skills say of their exploratory draws.
+func explorationBudgets(skills []configlog.Resource) map[string]int64 {
+	var out map[string]int64
+	for _, r := range skills {
+		var d struct {
+			PerHour *int64 `json:"exploration_per_hour"`
+		}
+		if err := read(r, &d); err != nil || d.PerHour == nil {
+			continue // one that cannot be read was written by a version that knew more
+		}
+		if out == nil {
+			out = map[string]int64{}
+		}
+		out[r.Name] = *d.PerHour
+	}
+	return out
 }
 
 // maxRoutingSkills bounds the skills of the bots that ask.

@@ -55,6 +55,7 @@ type Account struct {
 	// DefaultEffect is the JSON of a policy effect, nil for none.
 	DefaultEffect json.RawMessage
 	Attributes    Attributes
+	Exploration   Exploration
 	Revision      int64
 	Updated       time.Time
 }
@@ -64,13 +65,14 @@ type accountDocument struct {
 	DisplayName   string          `json:"display_name,omitempty"`
 	DefaultEffect json.RawMessage `json:"default_effect,omitempty"`
 	Attributes
+	Exploration
 }
 
 // snapshot is the control state compiled for the decision path.
 type snapshot struct{ accounts map[string]*accountView }
 
 type accountView struct {
-	kinds   [3]int64 // revisions of the kinds this was made from
+	kinds   [4]int64 // revisions of the kinds this was made from
 	account decision.Account
 	modes   map[string]decision.Mode
 }
@@ -79,8 +81,9 @@ type accountView struct {
 func derive(old *snapshot, st *configlog.State) *snapshot {
 	s := &snapshot{accounts: map[string]*accountView{}}
 	for _, id := range st.Accounts() {
-		kinds := [3]int64{
-			st.KindRevision(id, configlog.KindAccount), st.KindRevision(id, configlog.KindMode), st.KindRevision(id, configlog.KindObjective),
+		kinds := [4]int64{
+			st.KindRevision(id, configlog.KindAccount), st.KindRevision(id, configlog.KindMode),
+			st.KindRevision(id, configlog.KindObjective), st.KindRevision(id, configlog.KindSkill),
 		}
 		if old != nil && old.accounts[id] != nil && old.accounts[id].kinds == kinds {
 			s.accounts[id] = old.accounts[id]
@@ -90,6 +93,7 @@ func derive(old *snapshot, st *configlog.State) *snapshot {
 		if r, ok := st.Get(id, configlog.KindAccount, id); ok {
 			v.account = compileAccount(r)
 		}
+		v.account.ExplorationPerHour = explorationBudgets(st.List(id, configlog.KindSkill))
 		v.account.WaitPrices = waitPrices(st.List(id, configlog.KindObjective))
 		for _, r := range st.List(id, configlog.KindMode) {
 			if m, err := readMode(r); err == nil {
@@ -101,18 +105,35 @@ func derive(old *snapshot, st *configlog.State) *snapshot {
 	return s
 }
 
-// compileAccount compiles the default effect. One that cannot be compiled was
-// written by a version that knew more; then the candidates are ranked as offered.
+// compileAccount compiles the default effect and what forbids exploration. What
+// cannot be compiled was written by a version that knew more: then the candidates are
+// ranked as offered, and nothing is tried on anybody.
 func compileAccount(r configlog.Resource) decision.Account {
 	a, err := readAccount(r)
-	if err != nil || len(a.DefaultEffect) == 0 {
-		return decision.Account{}
-	}
-	set, err := policy.CompileEffect(a.DefaultEffect)
 	if err != nil {
 		return decision.Account{}
 	}
-	return decision.Account{Default: set}
+	out := decision.Account{ExplorationElsewhere: a.Exploration.PerHour}
+	if len(a.DefaultEffect) > 0 {
+		if set, err := policy.CompileEffect(a.DefaultEffect); err == nil {
+			out.Default = set
+		}
+	}
+	if len(a.Exploration.Never) > 0 {
+		if out.NoExploration, err = decision.CompileCondition(a.Exploration.Never); err != nil {
+			out.NoExploration = always()
+		}
+	}
+	return out
+}
+
+// always matches every conversation.
+func always() *policy.Set {
+	set, err := policy.CompileEffect([]byte(`{"rank":{}}`))
+	if err != nil {
+		return nil
+	}
+	return set
 }
 
 // Account implements decision.ControlSource.
@@ -162,7 +183,7 @@ func readAccount(r configlog.Resource) (Account, error) {
 	}
 	return Account{
 		ID: r.Name, DisplayName: d.DisplayName, DefaultEffect: d.DefaultEffect, Attributes: d.Attributes,
-		Revision: r.Revision, Updated: r.Time,
+		Exploration: d.Exploration, Revision: r.Revision, Updated: r.Time,
 	}, nil
 }
 
@@ -229,7 +250,7 @@ func unguarded[T any](guard int64, write func() (T, error)) (T, error) {
 }
 
 func (c *Control) writeAccount(ctx context.Context, a Account, by Author, also []event.ConfigPart) (Account, error) {
-	d := accountDocument{DisplayName: a.DisplayName, DefaultEffect: a.DefaultEffect, Attributes: a.Attributes}
+	d := accountDocument{DisplayName: a.DisplayName, DefaultEffect: a.DefaultEffect, Attributes: a.Attributes, Exploration: a.Exploration}
 	change := event.ConfigChange{Account: a.ID, Kind: configlog.KindAccount, Name: a.ID, Base: a.Revision}
 	r, err := c.write(ctx, change, d, by, also...)
 	if err != nil {
@@ -272,6 +293,7 @@ func (a *Account) check() error {
 		addUnder(&c, "default_effect", "effect", err)
 	}
 	a.Attributes.check(&c)
+	a.Exploration.check(&c)
 	return c.Err("the account is not valid")
 }
 

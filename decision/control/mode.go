@@ -3,6 +3,8 @@ package control
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,9 +23,35 @@ type Mode struct {
 	Share       float64
 	Exploration *float64
 	Objective   string
-	Revision    int64
-	Updated     time.Time
+	// Guardrails are what must not get worse while the model decides; the ladder has
+	// its own when there are none.
+	Guardrails []Guardrail
+	Revision   int64
+	Updated    time.Time
+	// Author and Reason are of the last change.
+	Author, Reason string
 }
+
+// MetricReward is the guardrail's metric that is no kind of outcome: the reward of the
+// mode's objective.
+const MetricReward = "reward"
+
+// Guardrail is how much worse than policy alone the model may be in one metric.
+type Guardrail struct {
+	// Metric is MetricReward or a kind of outcome.
+	Metric string `json:"metric"`
+	// MaxDrop is in units of the metric, above 0.
+	MaxDrop float64 `json:"max_drop"`
+	// Min and Max are the range of a kind of outcome, 0 to 1 when both are 0.
+	Min float64 `json:"min,omitempty"`
+	Max float64 `json:"max,omitempty"`
+	// LowerIsBetter is for transfers, handle time and the like.
+	LowerIsBetter bool `json:"lower_is_better,omitempty"`
+}
+
+// maxGuardrails bounds the guardrails of one scope: each is a test of its own, and
+// the more there are the longer each takes to be sure.
+const maxGuardrails = 10
 
 // modeDocument is how a mode lies in the config log.
 type modeDocument struct {
@@ -31,6 +59,7 @@ type modeDocument struct {
 	Share       float64           `json:"share,omitempty"`
 	Exploration *float64          `json:"exploration,omitempty"`
 	Objective   string            `json:"objective,omitempty"`
+	Guardrails  []Guardrail       `json:"guardrails,omitempty"`
 }
 
 func (m Mode) live() decision.Mode {
@@ -66,7 +95,7 @@ func readMode(r configlog.Resource) (Mode, error) {
 	}
 	return Mode{
 		Scope: r.Name, Kind: d.Mode, Share: d.Share, Exploration: d.Exploration, Objective: d.Objective,
-		Revision: r.Revision, Updated: r.Time,
+		Guardrails: d.Guardrails, Revision: r.Revision, Updated: r.Time, Author: r.Author, Reason: r.Reason,
 	}, nil
 }
 
@@ -89,7 +118,7 @@ func (c *Control) SetMode(ctx context.Context, account string, m Mode, by Author
 }
 
 func (c *Control) setMode(ctx context.Context, account string, m Mode, by Author) (Mode, error) {
-	d := modeDocument{Mode: m.Kind, Share: m.Share, Exploration: m.Exploration, Objective: m.Objective}
+	d := modeDocument{Mode: m.Kind, Share: m.Share, Exploration: m.Exploration, Objective: m.Objective, Guardrails: m.Guardrails}
 	r, err := c.write(ctx, event.ConfigChange{Account: account, Kind: configlog.KindMode, Name: m.Scope, Base: m.Revision}, d, by)
 	if err != nil {
 		return Mode{}, err
@@ -159,5 +188,51 @@ func (c *Control) checkMode(account string, m Mode) error {
 			f.Add("objective", "there is no objective %q", m.Objective)
 		}
 	}
+	m.checkGuardrails(&f)
 	return f.Err("the mode is not valid")
+}
+
+func (m Mode) checkGuardrails(f *fault.Check) {
+	if len(m.Guardrails) > maxGuardrails {
+		f.Add("guardrails", "are %d; the limit is %d", len(m.Guardrails), maxGuardrails)
+	}
+	seen := map[string]bool{}
+	for i, g := range m.Guardrails {
+		field := fmt.Sprintf("guardrails[%d]", i)
+		if g.Metric == "" || len(g.Metric) > 256 || seen[g.Metric] {
+			f.Add(field+".metric", "%q must be reward or a kind of outcome, each once", g.Metric)
+		}
+		seen[g.Metric] = true
+		if !finite(g.MaxDrop) || g.MaxDrop <= 0 {
+			f.Add(field+".max_drop", "must be above 0")
+		}
+		switch {
+		case !finite(g.Min) || !finite(g.Max) || g.Min > g.Max || g.Min == g.Max && g.Min != 0:
+			f.Add(field+".max", "must be above min")
+		case g.Metric == MetricReward && (g.Min != 0 || g.Max != 0 || g.LowerIsBetter):
+			f.Add(field+".metric", "the range of the reward is its objective's, and more of it is better")
+		}
+	}
+}
+
+// ModeBefore returns what the scope had before its last change: the mode and when it
+// was set; false when it had none.
+func (c *Control) ModeBefore(account, scope string) (Mode, bool) {
+	history := c.store.State().History(account, configlog.KindMode)
+	skipped := false
+	for _, v := range slices.Backward(history) {
+		if v.Name != scope {
+			continue
+		}
+		if !skipped {
+			skipped = true
+			continue
+		}
+		if v.Deleted {
+			return Mode{}, false
+		}
+		m, err := readMode(v.Resource)
+		return m, err == nil
+	}
+	return Mode{}, false
 }

@@ -33,7 +33,7 @@ func newStage(cfg decision.Config) (*stage, error) {
 	s := &stage{}
 	var err error
 	s.engine, err = decision.New(cfg, decision.Deps{
-		Policies: s, Models: s, Control: s, Skills: s, Attributes: s, Seats: s, Scores: s,
+		Policies: s, Models: s, Control: s, Skills: s, Attributes: s, Seats: s, Scores: s, Past: s,
 		Now: func() time.Time { return s.record.Time }, NewID: func() string { return s.record.ID },
 	})
 	return s, err
@@ -63,6 +63,9 @@ func (s *stage) request(explain bool) *decision.Request {
 		VisitorID: d.VisitorID, SessionID: d.SessionID, Channel: d.Channel, Intent: d.Intent,
 		Attributes: s.brought(), MaxActions: d.MaxActions, Explain: explain, Policy: d.OnlyPolicy,
 		Waited: d.Waited, Labels: d.Labels,
+		// Only the reason is left of the caller's wish; the account's own condition is
+		// looked at again.
+		NoExploration: slices.Contains(d.Reasons, decision.ReasonNoExploration),
 	}
 	// Fixed actions are answered all unless the caller said how many it wants.
 	if d.MaxActions == decision.DefaultMaxActions && len(d.Actions) > d.MaxActions {
@@ -140,12 +143,39 @@ func (s *stage) Current(string) *model.Model { return s.model }
 
 // Account implements decision.ControlSource.
 func (s *stage) Account(account string) (decision.Account, bool) {
-	return s.past.control.Account(account)
+	a, ok := s.past.control.Account(account)
+	if set := a.NoExploration; set != nil && slices.ContainsFunc(set.Reads(), func(read string) bool {
+		return decision.NamesPersonal(s.record.Redacted, read)
+	}) {
+		a.NoExploration = nil // what it looked at is hidden: the reason stands for it
+	}
+	return a, ok
 }
 
 // Mode implements decision.ControlSource.
 func (s *stage) Mode(account, scope string) (decision.Mode, bool) {
 	return s.past.control.Mode(account, scope)
+}
+
+// Spent implements decision.PastDraws: a target was left out of the draw although it
+// was eligible. What was spent then is known from the record alone.
+func (s *stage) Spent(key string) bool {
+	d := s.record
+	if !slices.Contains(d.Reasons, decision.ReasonExplorationBudget) {
+		return false
+	}
+	at := slices.IndexFunc(d.Candidates, func(c event.Candidate) bool { return c.Key() == key })
+	return at >= 0 && d.Candidates[at].Eligible && d.Candidates[at].Probability == 0
+}
+
+// ShareCap implements decision.PastDraws.
+func (s *stage) ShareCap(key string) float64 {
+	for i := range s.record.Candidates {
+		if c := &s.record.Candidates[i]; c.Key() == key {
+			return c.ShareCap
+		}
+	}
+	return 0
 }
 
 // Skill implements decision.SkillSource.

@@ -137,13 +137,17 @@ func calendarFrom(id string, m *usherv1.Calendar) (catalog.Calendar, error) {
 }
 
 func skillTo(account string, v *catalog.Skill) *usherv1.Skill {
-	out := &usherv1.Skill{Name: "accounts/" + account + "/skills/" + v.ID, DisplayName: v.DisplayName, Description: v.Description}
+	out := &usherv1.Skill{Name: "accounts/" + account + "/skills/" + v.ID, DisplayName: v.DisplayName, Description: v.Description, ExplorationPerHour: v.ExplorationPerHour}
 	out.Etag, out.UpdateTime = stamp(v.Meta)
 	return out
 }
 
 func skillFrom(id string, m *usherv1.Skill) (catalog.Skill, error) {
-	return catalog.Skill{ID: id, DisplayName: m.GetDisplayName(), Description: m.GetDescription()}, nil
+	out := catalog.Skill{ID: id, DisplayName: m.GetDisplayName(), Description: m.GetDescription()}
+	if m != nil {
+		out.ExplorationPerHour = m.ExplorationPerHour
+	}
+	return out, nil
 }
 
 func agentTo(account string, a *catalog.Agent) *usherv1.Agent {

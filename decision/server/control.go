@@ -30,7 +30,10 @@ func (s *controlService) CreateAccount(ctx context.Context, r *usherv1.CreateAcc
 	if err != nil {
 		return nil, err
 	}
-	a := accountFrom(id, r.GetAccount())
+	a, err := accountFrom(id, r.GetAccount())
+	if err != nil {
+		return nil, err
+	}
 	parts, err := s.defaultPolicy(&a, r.GetAccount().GetDefaultEffect())
 	if err != nil {
 		return nil, err
@@ -95,7 +98,10 @@ func (s *controlService) UpdateAccount(ctx context.Context, r *usherv1.UpdateAcc
 		if err != nil {
 			return current, err
 		}
-		a := accountFrom(id, next)
+		a, err := accountFrom(id, next)
+		if err != nil {
+			return current, err
+		}
 		a.Revision, a.DefaultEffect = revision, current.DefaultEffect
 		var parts []event.ConfigPart
 		if !proto.Equal(before.GetDefaultEffect(), next.GetDefaultEffect()) {
@@ -131,14 +137,22 @@ func (s *controlService) ListAccounts(ctx context.Context, r *usherv1.ListAccoun
 	return resp, nil
 }
 
-func accountFrom(id string, a *usherv1.Account) control.Account {
+func accountFrom(id string, a *usherv1.Account) (control.Account, error) {
 	out := control.Account{ID: id, DisplayName: a.GetDisplayName()}
 	if a != nil {
 		out.Attributes = control.Attributes{
 			SDE: a.SdeAttributes, Conversation: a.ConversationAttributes, Strict: a.StrictAttributes, RoutingSkills: a.GetRoutingSkills(),
 		}
+		out.Exploration.PerHour = a.ExplorationPerHour
 	}
-	return out
+	if condition := a.GetNoExploration(); len(condition.GetFields()) > 0 {
+		document, err := json.Marshal(condition.AsMap())
+		if err != nil {
+			return out, invalid("no_exploration", "holds a number that is not finite")
+		}
+		out.Exploration.Never = document
+	}
+	return out, nil
 }
 
 // defaultPolicy lists what writes an account's default effect, which is that of
@@ -180,7 +194,12 @@ func accountTo(a control.Account) *usherv1.Account {
 		Name: "accounts/" + a.ID, DisplayName: a.DisplayName,
 		SdeAttributes: a.Attributes.SDE, ConversationAttributes: a.Attributes.Conversation,
 		StrictAttributes: a.Attributes.Strict, RoutingSkills: a.Attributes.RoutingSkills,
-		Etag: etagOf(a.Revision), UpdateTime: timestamppb.New(a.Updated),
+		ExplorationPerHour: a.Exploration.PerHour,
+		Etag:               etagOf(a.Revision), UpdateTime: timestamppb.New(a.Updated),
+	}
+	var condition map[string]any
+	if json.Unmarshal(a.Exploration.Never, &condition) == nil {
+		out.NoExploration = effectOf(condition)
 	}
 	var effect map[string]any
 	if json.Unmarshal(a.DefaultEffect, &effect) == nil {

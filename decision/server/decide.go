@@ -92,6 +92,7 @@ func requestOf(ctx context.Context, account string, r *usherv1.NextActionsReques
 		Channel: r.GetChannel(), Intent: r.GetIntent(), Attributes: values(r.GetAttributes()),
 		MaxActions: int(r.GetMaxActions()), DryRun: r.GetDryRun(), Explain: r.GetExplain(),
 		UserMessage: r.GetUserMessage(), Waited: r.GetWaited().AsDuration(),
+		NoExploration: r.GetNoExploration(),
 	}
 	if n := len(r.GetCandidates()); n > 0 {
 		q.Candidates = make([]event.Candidate, n)

@@ -72,6 +72,7 @@ func (s *controlService) UpdateMode(ctx context.Context, r *usherv1.UpdateModeRe
 		return s.deps.Control.SetMode(ctx, account, control.Mode{
 			Scope: scope, Kind: decision.ModeKind(next.GetMode()), Share: next.GetShare(),
 			Exploration: next.Exploration, Objective: next.GetObjective(), Revision: revision,
+			Guardrails: guardrailsFrom(next.GetGuardrails()),
 		}, author(ctx, r.GetReason()))
 	})
 	if err != nil {
@@ -94,8 +95,23 @@ func (s *controlService) DeleteMode(ctx context.Context, r *usherv1.DeleteModeRe
 }
 
 func modeTo(account string, m control.Mode) *usherv1.Mode {
-	return &usherv1.Mode{
+	out := &usherv1.Mode{
 		Name: "accounts/" + account + "/modes/" + m.Scope, Mode: string(m.Kind), Share: m.Share,
 		Exploration: m.Exploration, Objective: m.Objective, Etag: etagOf(m.Revision), UpdateTime: timestamppb.New(m.Updated),
 	}
+	for _, g := range m.Guardrails {
+		out.Guardrails = append(out.Guardrails, &usherv1.Guardrail{
+			Metric: g.Metric, MaxDrop: g.MaxDrop, Min: g.Min, Max: g.Max, LowerIsBetter: g.LowerIsBetter,
+		})
+	}
+	return out
+}
+
+func guardrailsFrom(list []*usherv1.Guardrail) (out []control.Guardrail) {
+	for _, g := range list {
+		out = append(out, control.Guardrail{
+			Metric: g.GetMetric(), MaxDrop: g.GetMaxDrop(), Min: g.GetMin(), Max: g.GetMax(), LowerIsBetter: g.GetLowerIsBetter(),
+		})
+	}
+	return out
 }
