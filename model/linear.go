@@ -95,6 +95,38 @@ func (l *linear) predict(rows, cols []term) (mean, variance float64) {
 	return float64(m), float64(v)
 }
 
+// predictEach is predict for many single columns at once, row by row, since the
+// columns of a row lie side by side. A column below 0 gets the sums of another.
+func (l *linear) predictEach(rows []term, cols []int32, mean, variance []float32) {
+	clear(mean)
+	clear(variance)
+	if len(cols) == 0 {
+		return
+	}
+	first, run := int(cols[0]), cols[0] >= 0
+	for i, c := range cols {
+		run = run && int(c) == first+i
+	}
+	mean, variance = mean[:len(cols)], variance[:len(cols)]
+	for _, r := range rows {
+		from, square := int(r.at)*l.stride, r.v*r.v
+		w, v := l.w[from:from+l.stride], l.vari[from:from+l.stride]
+		if run {
+			w, v = w[first:][:len(mean)], v[first:][:len(mean)]
+			for i := range mean {
+				mean[i] += r.v * w[i]
+				variance[i] += square * v[i]
+			}
+			continue
+		}
+		for i, c := range cols {
+			c = max(c, 0)
+			mean[i] += r.v * w[c]
+			variance[i] += square * v[c]
+		}
+	}
+}
+
 // update makes a diagonal Kalman step: gain is the error in units of the total
 // variance of the prediction, information what the example adds to certainty.
 func (l *linear) update(rows, cols []term, gain, information float64) {

@@ -1,9 +1,7 @@
 package model
 
 import (
-	"cmp"
 	"math"
-	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -34,6 +32,8 @@ type Scratch struct {
 	sums         []float64
 	raw, x, work []float64
 	match        match
+	at           []int32
+	mean, vari   []float32
 }
 
 // Version returns the name that the model was frozen under.
@@ -67,19 +67,24 @@ func (c *core) score(s *Scratch, ctx *Features, arms []Arm, out []Score) {
 		c.findDims(s, ctx)
 	}
 	d := decision{base: base}
+	c.findArms(s, arms)
 	if base < 0 && !useDense {
 		c.names.find(&s.match, ctx)
+		c.lin.predictEach(s.rows, s.at, s.mean[:len(arms)], s.vari[:len(arms)])
 	}
 	if base >= 0 {
 		d.baseFit = c.fit(s, c.armColumn(&arms[base]))
 		d.deviation, _ = c.lin.predict(s.rows, []term{{colDeviation, 1}})
 	}
 	for i := range arms {
-		at := c.armColumn(&arms[i])
+		at := s.at[i]
 		var mean, dev float64
-		if useDense {
+		switch {
+		case useDense:
 			mean, dev = c.denseScore(s, at)
-		} else {
+		case base < 0 && at >= 0 && arms[i].Features.Len() == 0:
+			mean, dev = c.alone(s, at, float64(s.mean[i]), float64(s.vari[i]))
+		default:
 			d.chosen = i
 			mean, dev = c.sparseScore(s, &arms[i], at, &d)
 		}
@@ -117,12 +122,7 @@ func (c *core) sparseScore(s *Scratch, arm *Arm, at int32, d *decision) (mean, d
 		variance = priorVariance(s.rows)
 	}
 	if d.base < 0 {
-		if x, ok := c.names.pair(&s.match, at); ok {
-			add, _ := c.names.predict(&x)
-			mean += add
-		}
-		room := c.quality.room()
-		return mean, deviationAlone * room * room * math.Sqrt(variance)
+		return c.alone(s, at, mean, variance)
 	}
 	shared := d.deviation
 	if d.chosen == d.base {
@@ -131,6 +131,27 @@ func (c *core) sparseScore(s *Scratch, arm *Arm, at int32, d *decision) (mean, d
 	pair := c.pairOf(s, at, d)
 	add, _ := c.good.predict(&pair, d.pairState())
 	return mean + shared + add, deviationBeside * math.Sqrt(variance)
+}
+
+// alone turns the sums of the linear family into a score where no baseline is.
+func (c *core) alone(s *Scratch, at int32, mean, variance float64) (float64, float64) {
+	if x, ok := c.names.pair(&s.match, at); ok {
+		add, _ := c.names.predict(&x)
+		mean += add
+	}
+	room := c.quality.room()
+	return mean, deviationAlone * room * room * math.Sqrt(variance)
+}
+
+// findArms looks up the column of every arm, -1 for those not known.
+func (c *core) findArms(s *Scratch, arms []Arm) {
+	s.at = s.at[:0]
+	for i := range arms {
+		s.at = append(s.at, c.armColumn(&arms[i]))
+	}
+	for len(s.mean) < len(arms) {
+		s.mean, s.vari = append(s.mean, 0), append(s.vari, 0)
+	}
 }
 
 // denseScore returns the standard error of the regression, cut by the root of the
@@ -274,58 +295,4 @@ func (c *core) findCols(s *Scratch, a *Arm, at int32, d *decision) int {
 		s.cols = append(s.cols, term{colDeviation, 1})
 	}
 	return own
-}
-
-// Explain is ExplainAmong for an arm by itself, where no baseline is known or
-// the arm is the baseline.
-func (m *Model) Explain(ctx *Features, arm Arm, top int) []Factor {
-	return m.ExplainAmong(ctx, []Arm{arm}, 0, top)
-}
-
-// ExplainAmong returns the top largest contributions to the score of
-// arms[chosen] by the sparse family, largest magnitude first: one per context
-// feature, "arm" for the arm by itself, "name" for words that its name shares with the
-// context and, beside a baseline, "fit" for how well it fits the context. It allocates; it is not for the hot path.
-func (m *Model) ExplainAmong(ctx *Features, arms []Arm, chosen, top int) []Factor {
-	if chosen < 0 || chosen >= len(arms) {
-		return nil
-	}
-	var s Scratch
-	c := &m.core
-	d := decision{base: baselineOf(arms), chosen: chosen}
-	at := c.armColumn(&arms[chosen])
-	c.findRows(&s, ctx)
-	c.findCols(&s, &arms[chosen], at, &d)
-	var factors []Factor
-	names := c.rowNames(ctx)
-	for i, r := range s.rows {
-		v, _ := c.lin.predict(s.rows[i:i+1], s.cols)
-		factors = append(factors, Factor{Name: names[r.at], Value: (c.hi - c.lo) * v})
-	}
-	if d.base >= 0 {
-		d.baseFit = c.fit(&s, c.armColumn(&arms[d.base]))
-		pair := c.pairOf(&s, at, &d)
-		v, _ := c.good.predict(&pair, d.pairState())
-		factors = append(factors, Factor{Name: "fit", Value: (c.hi - c.lo) * v})
-	} else {
-		c.names.find(&s.match, ctx)
-		if x, ok := c.names.pair(&s.match, at); ok {
-			v, _ := c.names.predict(&x)
-			factors = append(factors, Factor{Name: "name", Value: (c.hi - c.lo) * v})
-		}
-	}
-	slices.SortStableFunc(factors, func(a, b Factor) int {
-		return cmp.Compare(math.Abs(b.Value), math.Abs(a.Value))
-	})
-	return factors[:min(max(top, 0), len(factors))]
-}
-
-func (c *core) rowNames(ctx *Features) map[int32]string {
-	names := map[int32]string{rowConstant: "arm"}
-	for i := range ctx.Len() {
-		if at := c.lin.rows.find(ctx.entries[i].hash); at >= 0 {
-			names[at] = ctx.label(i)
-		}
-	}
-	return names
 }

@@ -97,7 +97,7 @@ func (n *names) find(m *match, ctx *Features) {
 		m.sum[at] = 0
 	}
 	m.hit, m.stems, m.total, m.top = m.hit[:0], m.stems[:0], 0, 0
-	if n.stems.len() == 0 {
+	if !n.telling() {
 		return
 	}
 	for i := range ctx.Len() {
@@ -115,6 +115,17 @@ func (n *names) find(m *match, ctx *Features) {
 		m.sum = append(m.sum, 0)
 	}
 	n.sum(m)
+}
+
+// telling reports whether any stem tells arms apart. If none does, every name
+// has all stems, and a name has few: the loop is short either way.
+func (n *names) telling() bool {
+	for k := range n.arms {
+		if len(n.arms[k]) < n.named {
+			return true
+		}
+	}
+	return false
 }
 
 // sum adds up the worth of the stems found, arm by arm. Each sum is then
