@@ -13,6 +13,6 @@ func newEvalCommand() *cobra.Command {
 		Long: "Evaluate on files of your own, without a running Usher. Every answer is one JSON object on standard output;\n" +
 			"exit code 2 says that the input is wrong, with file, line and column.",
 	}
-	cmd.AddCommand(newEvalBanditCommand(), newEvalOPECommand())
+	cmd.AddCommand(newEvalBanditCommand(), newEvalOPECommand(), newEvalConversionCommand())
 	return cmd
 }

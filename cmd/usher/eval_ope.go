@@ -19,11 +19,14 @@ func newEvalOPECommand() *cobra.Command {
 		Short: "Estimate the value of a policy from logged decisions",
 		Long: "Estimate what a target policy would have been worth, from a log of decisions that another policy made.\n\n" +
 			"The target file lists, for each context, every action with its probability: the context columns (those that\n" +
-			"both files have), the action column and a column named prob. The answer is one JSON object; read its warnings\n" +
-			"before its values.",
-		Example: "  usher eval ope --log log.csv.gz --action item_id --reward click --propensity propensity --target policy.csv",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runEvalOPE(cfg, cmd.OutOrStdout()) },
+			"both files have), the action column and a column named prob. A reward model is fitted to the log by cross-fitting,\n" +
+			"on every column known before the action (--features names them), or taken from --predictions.\n\n" +
+			"The answer is one JSON object: estimates by ips, snips, dm, dr, sndr, switch_dr and dros, of which \"default\" is the\n" +
+			"one to trust. Where \"trusted\" is false the log cannot tell: values are null, and warnings say why.",
+		Example: "  usher eval ope --log log.csv.gz --action item_id --reward click --propensity propensity --target policy.csv\n" +
+			"  usher eval ope --log log.csv.gz --action item_id --reward click --propensity propensity --target policy.csv --action-features items.csv",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runEvalOPE(cfg, cmd.OutOrStdout()) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&cfg.Log, "log", "", "logged decisions, .csv or .tsv, gzip or not")
@@ -31,6 +34,9 @@ func newEvalOPECommand() *cobra.Command {
 	flags.StringVar(&cfg.Action, "action", "", "column of the action, in both files")
 	flags.StringVar(&cfg.Reward, "reward", "", "column of the reward")
 	flags.StringVar(&cfg.Propensity, "propensity", "", "column of the probability with which the logged action was drawn")
+	flags.StringSliceVar(&cfg.Features, "features", nil, "log columns that the reward model learns from, all known before the action (default: every other column but times and ids)")
+	flags.StringVar(&cfg.ActionFeatures, "action-features", "", "what describes the actions: the action column and columns of features")
+	flags.StringVar(&cfg.Predictions, "predictions", "", "rewards to use instead of a fitted model: log columns, the action column and predicted")
 	flags.Float64Var(&cfg.Confidence, "confidence", 0.95, "confidence of the intervals")
 	return cmd
 }

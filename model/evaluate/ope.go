@@ -1,6 +1,9 @@
 package evaluate
 
-import "math"
+import (
+	"encoding/json"
+	"math"
+)
 
 // Observation is one logged decision as an off-policy estimator sees it.
 type Observation struct {
@@ -26,28 +29,78 @@ func (o *Observation) weight() float64 { return o.Target / o.Logged }
 
 // Estimate is a value with a two-sided interval of the confidence asked for.
 type Estimate struct {
-	Value float64 `json:"value"`
+	// Value is 0, and left out of the JSON, when Withheld.
+	Value float64
+	// Withheld says that the log cannot tell the value. Lower and Upper are then
+	// wide, and all that is known.
+	Withheld     bool
+	Lower, Upper float64
+	// Interval names how Lower and Upper were found.
+	Interval string
+	// Intervals are all that were found, by name.
+	Intervals map[string]Bounds
+}
+
+// Bounds are the ends of an interval.
+type Bounds struct {
 	Lower float64 `json:"lower"`
 	Upper float64 `json:"upper"`
-	// Interval names how Lower and Upper were found.
-	Interval string `json:"interval"`
+}
+
+// MarshalJSON leaves a withheld value out, so that nobody takes it for one.
+func (e Estimate) MarshalJSON() ([]byte, error) {
+	out := struct {
+		Value     *float64          `json:"value"`
+		Lower     float64           `json:"lower"`
+		Upper     float64           `json:"upper"`
+		Interval  string            `json:"interval"`
+		Intervals map[string]Bounds `json:"intervals,omitempty"`
+	}{&e.Value, e.Lower, e.Upper, e.Interval, e.Intervals}
+	if e.Withheld {
+		out.Value = nil
+	}
+	return json.Marshal(out)
 }
 
 // The estimators, by their names in OPEResult.Estimates.
 const (
-	IPS   = "ips"   // mean of weight x reward: unbiased, wild when weights are
-	SNIPS = "snips" // the same divided by the mean weight: small bias, calmer
-	DM    = "dm"    // the reward model alone: calm, as biased as the model
-	DR    = "dr"    // the reward model corrected by weighted residuals
+	IPS      = "ips"       // mean of weight x reward: unbiased, wild when weights are
+	SNIPS    = "snips"     // the same divided by the mean weight: small bias, calmer
+	DM       = "dm"        // the reward model alone: calm, as biased as the model
+	DR       = "dr"        // the reward model corrected by weighted residuals
+	SNDR     = "sndr"      // DR with its correction divided by the mean weight
+	SwitchDR = "switch_dr" // DR that leaves rows of great weight to the model
+	DROS     = "dros"      // DR whose weights are shrunk the more the greater they are
+)
+
+// Trusted estimators: DefaultEstimator where there is a reward model, and
+// WithoutModel where there is none. They were named in advance and hold for
+// every log.
+const (
+	DefaultEstimator = DR
+	WithoutModel     = SNIPS
 )
 
 // OPE estimates the value of one target policy from observations that arrive one
 // by one, in memory that does not grow. Parts of a log can be taken in apart and
-// merged. The zero value is ready; it is not safe for concurrent use.
+// merged. The zero value is ready for rewards of 0 to 1; it is not safe for
+// concurrent use.
 type OPE struct {
-	ips, dm, dr moments
-	w           weights
-	modelled    int64
+	w        weights
+	plain    joint // of w and w r
+	robust   joint // of w and TargetValue + w (r - Predicted)
+	dm       moments
+	residual reach // of r - Predicted
+	values   reach // of TargetValue
+	modelled int64
+	tuned    shrinkage
+	anytime  anytime
+}
+
+// NewOPE returns an OPE for rewards from lo to hi. The range matters to the
+// confidence sequence alone: a reward beyond it takes that interval away.
+func NewOPE(lo, hi float64) *OPE {
+	return &OPE{anytime: anytime{lo: lo, span: hi - lo}}
 }
 
 // Add takes in one observation. The caller has checked its ranges.
@@ -55,177 +108,169 @@ func (e *OPE) Add(o Observation) {
 	w := o.weight()
 	e.w.add(w, o.Reward)
 	e.w.reach(o.Logged, o.Target)
-	e.ips.add(w * o.Reward)
+	e.plain.add(w, w*o.Reward)
+	e.anytime.add(w, o.Reward)
+	residual := o.Reward
 	if o.Modelled {
+		residual -= o.Predicted
 		e.modelled++
 		e.dm.add(o.TargetValue)
-		e.dr.add(o.TargetValue + w*(o.Reward-o.Predicted))
+		e.robust.add(w, o.TargetValue+w*residual)
+		e.residual.add(residual)
+		e.values.add(o.TargetValue)
+	} else {
+		o.TargetValue = 0
 	}
+	e.tuned.add(w, residual, o.TargetValue)
 }
 
-// Merge takes in all that other has seen, as if it had been added here.
+// Merge takes in all that other has seen, as if it had been added here. The
+// confidence sequence of the two together is a little wider than one of all
+// observations in a row.
 func (e *OPE) Merge(other *OPE) {
-	e.ips.merge(other.ips)
-	e.dm.merge(other.dm)
-	e.dr.merge(other.dr)
 	e.w.merge(other.w)
+	e.plain.merge(other.plain)
+	e.robust.merge(other.robust)
+	e.dm.merge(other.dm)
+	e.residual.merge(other.residual)
+	e.values.merge(other.values)
 	e.modelled += other.modelled
+	e.tuned.merge(&other.tuned)
+	e.anytime.merge(&other.anytime)
 }
 
 // OPEResult is what a log says about a target policy.
 type OPEResult struct {
 	N         int64               `json:"n"`
 	Estimates map[string]Estimate `json:"estimates"`
+	// Default names the estimator to trust, chosen before looking.
+	Default string `json:"default"`
+	// Trusted is false when the log cannot tell the value. Then every estimate is
+	// withheld and only intervals are given.
+	Trusted bool `json:"trusted"`
 	// EffectiveSampleSize is the number of equally weighted rows that would
 	// carry as much evidence: (sum of weights)^2 / sum of squared weights.
 	EffectiveSampleSize float64 `json:"effective_sample_size"`
 	LargestWeight       float64 `json:"largest_weight"`
+	// ClippedShare is the share of all weight that lies on rows beyond
+	// SwitchThreshold, which switch_dr leaves to the reward model.
+	ClippedShare float64 `json:"clipped_share"`
 	// MeanWeight is 1 in expectation when propensities are true and every action
 	// of the target could be logged.
 	MeanWeight float64 `json:"mean_weight"`
+	// UnsupportedShare is the share of the target's decisions whose actions the
+	// log never shows there.
+	UnsupportedShare float64 `json:"unsupported_share"`
+	// SwitchThreshold and Shrinkage are the hyperparameters of switch_dr and dros
+	// as the data chose them, 0 when they are infinite.
+	SwitchThreshold float64 `json:"switch_threshold,omitempty"`
+	Shrinkage       float64 `json:"dros_shrinkage,omitempty"`
+	// Logged is the mean reward of the log as it is.
+	Logged float64 `json:"logged_value"`
+	// Model says where predictions came from; nil without any.
+	Model *RewardModel `json:"reward_model,omitempty"`
 	// Warnings say in words why, and how far, not to trust the estimates.
 	Warnings []string `json:"warnings"`
 }
 
 // Result estimates with two-sided intervals of the given confidence, such as
-// 0.95. Without observations every estimate is 0 and a warning says so.
+// 0.95. Without observations every estimate is withheld and a warning says so.
 func (e *OPE) Result(confidence float64) OPEResult {
-	res := OPEResult{
-		N: e.w.n, Estimates: map[string]Estimate{},
-		EffectiveSampleSize: e.w.effective(), LargestWeight: e.w.largest, MeanWeight: e.w.mean(),
-		Warnings: []string{},
+	res := e.raw(confidence)
+	if !res.Trusted {
+		res.withhold()
 	}
-	alpha := 1 - confidence
-	res.Estimates[IPS] = clopperPearson(&e.w, e.ips.mean, alpha)
-	res.Estimates[SNIPS] = cressieRead(&e.w, e.w.selfNormalised(), alpha)
-	if e.w.n > 0 && e.modelled == e.w.n {
-		res.Estimates[DM] = e.dm.gaussian(alpha)
-		res.Estimates[DR] = e.dr.gaussian(alpha)
-	}
-	res.Warnings = append(res.Warnings, e.w.warnings()...)
 	return res
 }
 
-// moments are the running mean and spread of one number per row.
-type moments struct {
-	n        int64
-	mean, m2 float64
-}
-
-func (m *moments) add(x float64) {
-	m.n++
-	d := x - m.mean
-	m.mean += d / float64(m.n)
-	m.m2 += d * (x - m.mean)
-}
-
-func (m *moments) merge(o moments) {
-	if o.n == 0 {
-		return
+// raw is Result before values that cannot be trusted are withheld.
+func (e *OPE) raw(confidence float64) OPEResult {
+	alpha := 1 - confidence
+	res := OPEResult{
+		N: e.w.n, Estimates: map[string]Estimate{}, Default: WithoutModel, Trusted: e.w.trusted(),
+		EffectiveSampleSize: e.w.effective(), LargestWeight: e.w.largest, MeanWeight: e.w.mean(), Logged: e.w.r.mean,
+		Warnings: append([]string{}, e.w.warnings()...),
 	}
-	n := float64(m.n + o.n)
-	d := o.mean - m.mean
-	m.m2 += o.m2 + d*d*float64(m.n)*float64(o.n)/n
-	m.mean += d * float64(o.n) / n
-	m.n += o.n
-}
-
-// stdErr is the standard error of the mean; infinite with fewer than two rows,
-// which say nothing of the spread.
-func (m *moments) stdErr() float64 {
-	if m.n < 2 {
-		return math.Inf(1)
+	e.estimatePlain(&res, alpha)
+	switchAt, shrunkAt := e.tuned.choose()
+	res.SwitchThreshold, res.Shrinkage = known(thresholds()[switchAt]), known(thresholds()[shrunkAt])
+	if e.w.w > 0 {
+		res.ClippedShare = min(1, e.tuned.beyond[switchAt]/e.w.w)
 	}
-	return math.Sqrt(m.m2 / float64(m.n-1) / float64(m.n))
-}
-
-// weights are the sums that the weight-aware estimators and intervals need.
-type weights struct {
-	n                     int64
-	w, ww                 float64 // sums of w and w^2
-	wr, wwr, wwrr         float64 // sums of w r, w^2 r, w^2 r^2
-	largest               float64
-	minLogged, maxTarget  float64 // their ratio bounds every weight
-	minReward, maxReward  float64
-	informative           int64 // rows whose weight is not 0
-	informativeAndNotZero int64 // of those, rows whose reward is not 0
-}
-
-func (s *weights) add(w, r float64) {
-	if s.n == 0 {
-		s.minReward, s.maxReward = r, r
+	if e.w.n > 0 && e.modelled == e.w.n {
+		res.Default = DefaultEstimator
+		e.estimateModelled(&res, alpha, switchAt, shrunkAt)
 	}
-	s.n++
-	s.w += w
-	s.ww += w * w
-	s.wr += w * r
-	s.wwr += w * w * r
-	s.wwrr += w * w * r * r
-	s.largest = max(s.largest, w)
-	s.minReward, s.maxReward = min(s.minReward, r), max(s.maxReward, r)
-	if w > 0 {
-		s.informative++
-		if r != 0 {
-			s.informativeAndNotZero++
+	return res
+}
+
+// known writes an infinite hyperparameter as 0, which JSON can spell.
+func known(x float64) float64 {
+	if math.IsInf(x, 0) {
+		return 0
+	}
+	return x
+}
+
+func (e *OPE) estimatePlain(res *OPEResult, alpha float64) {
+	weighted := e.w.clopperPearson(alpha)
+	likelihood := e.w.clamp(e.plain.cressieRead(e.unseenPlain(), alpha))
+	sequence, timeless := e.anytime.bounds(alpha)
+	ips := intervals{
+		intervalGaussian: e.plain.gaussian(0, alpha), intervalClopperPearson: weighted, intervalCressieRead: likelihood,
+	}
+	ratio := e.w.selfNormalised()
+	snips := intervals{intervalGaussian: e.plain.gaussian(ratio, alpha).moved(ratio - e.plain.shifted(ratio)), intervalCressieRead: likelihood}
+	if timeless {
+		ips[intervalSequence] = e.w.clamp(sequence)
+		snips[intervalSequence] = ips[intervalSequence]
+	}
+	res.Estimates[IPS] = ips.estimate(e.plain.z, intervalClopperPearson)
+	res.Estimates[SNIPS] = snips.estimate(ratio, intervalCressieRead)
+}
+
+func (e *OPE) estimateModelled(res *OPEResult, alpha float64, switchAt, shrunkAt int) {
+	likelihood := e.w.clamp(e.robust.cressieRead(e.unseenRobust(), alpha))
+	dr := e.robust.z
+	res.Estimates[DR] = intervals{
+		intervalGaussian: e.robust.gaussian(0, alpha), intervalCressieRead: likelihood,
+	}.estimate(dr, intervalCressieRead)
+
+	// mean(TargetValue) + mean(w e) / mean(w), and its first-order error.
+	sndr, slope := e.dm.mean, 0.0
+	if e.w.w > 0 {
+		slope = (dr - e.dm.mean) / e.w.mean()
+		sndr += slope
+	}
+	res.Estimates[SNDR] = intervals{
+		intervalGaussian: e.robust.gaussian(slope, alpha).moved(sndr - e.robust.shifted(slope)), intervalCressieRead: likelihood,
+	}.estimate(sndr, intervalCressieRead)
+
+	// What is left out of the correction is bias: the interval reaches as far as
+	// the estimate of it.
+	biased := func(m, left moments) Estimate {
+		b := m.gaussian(alpha)
+		b.Lower, b.Upper = b.Lower+min(0, left.mean), b.Upper+max(0, left.mean)
+		return intervals{intervalGaussian: b}.estimate(m.mean, intervalGaussian)
+	}
+	res.Estimates[DM] = biased(e.dm, moments{mean: dr - e.dm.mean})
+	res.Estimates[SwitchDR] = biased(e.tuned.switched[switchAt].kept, e.tuned.switched[switchAt].left)
+	res.Estimates[DROS] = biased(e.tuned.shrunk[shrunkAt].kept, e.tuned.shrunk[shrunkAt].left)
+}
+
+// withhold takes the values away, and with them every interval that would be as
+// good as a value.
+func (r *OPEResult) withhold() {
+	r.Trusted = false
+	wide := r.Estimates[SNIPS]
+	for name, e := range r.Estimates {
+		e.Value, e.Withheld = 0, true
+		delete(e.Intervals, intervalGaussian)
+		if e.Interval == intervalGaussian {
+			e.Interval, e.Intervals = wide.Interval, map[string]Bounds{wide.Interval: {wide.Lower, wide.Upper}}
+			e.Lower, e.Upper = wide.Lower, wide.Upper
 		}
+		e.Lower, e.Upper = min(e.Lower, wide.Lower), max(e.Upper, wide.Upper)
+		r.Estimates[name] = e
 	}
-}
-
-// reach widens what is known of the range of weights.
-func (s *weights) reach(logged, target float64) {
-	if s.minLogged == 0 || logged < s.minLogged {
-		s.minLogged = logged
-	}
-	s.maxTarget = max(s.maxTarget, target)
-}
-
-// bound is the largest weight that a row could have had, seen or not: the
-// target's surest action met by the log's rarest draw.
-func (s *weights) bound() float64 {
-	if s.minLogged == 0 {
-		return 0
-	}
-	return max(s.largest, s.maxTarget/s.minLogged)
-}
-
-func (s *weights) merge(o weights) {
-	if o.n == 0 {
-		return
-	}
-	if s.n == 0 {
-		*s = o
-		return
-	}
-	s.n += o.n
-	s.w += o.w
-	s.ww += o.ww
-	s.wr += o.wr
-	s.wwr += o.wwr
-	s.wwrr += o.wwrr
-	s.largest = max(s.largest, o.largest)
-	s.reach(o.minLogged, o.maxTarget)
-	s.minReward, s.maxReward = min(s.minReward, o.minReward), max(s.maxReward, o.maxReward)
-	s.informative += o.informative
-	s.informativeAndNotZero += o.informativeAndNotZero
-}
-
-func (s *weights) mean() float64 {
-	if s.n == 0 {
-		return 0
-	}
-	return s.w / float64(s.n)
-}
-
-func (s *weights) effective() float64 {
-	if s.ww == 0 {
-		return 0
-	}
-	return s.w * s.w / s.ww
-}
-
-func (s *weights) selfNormalised() float64 {
-	if s.w == 0 {
-		return 0
-	}
-	return s.wr / s.w
 }

@@ -1,14 +1,9 @@
 package evaluate
 
 import (
-	"encoding/csv"
-	"errors"
-	"fmt"
-	"io"
-	"math"
-	"slices"
-	"strconv"
+	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/usherhq/usher/internal/fault"
 )
@@ -22,12 +17,26 @@ type OPEConfig struct {
 	Target string
 	// Action, Reward and Propensity are columns of Log; Action is one of Target.
 	Action, Reward, Propensity string
+	// Features are the columns of Log that the reward model learns from. They must
+	// have been known before the action. Empty means every column but the three
+	// above and those that name rows or times.
+	Features []string
+	// ActionFeatures is a file with the action column and what describes actions;
+	// it may be empty.
+	ActionFeatures string
+	// Predictions, when given, is a table of rewards that takes the place of the
+	// reward model: columns of Log, the action column and "predicted".
+	Predictions string
 	// Confidence of the intervals, such as 0.95.
 	Confidence float64
 }
 
-// Column of a target file that holds the probability of the row's action.
-const probColumn = "prob"
+// Columns with a fixed name: of a target file, the probability of the row's
+// action, and of a table of predictions, its reward.
+const (
+	probColumn      = "prob"
+	predictedColumn = "predicted"
+)
 
 // Validate reports every missing or bad field.
 func (c OPEConfig) Validate() error {
@@ -42,197 +51,166 @@ func (c OPEConfig) Validate() error {
 	if !(c.Confidence > 0 && c.Confidence < 1) {
 		check.Add("confidence", "is %g, must be between 0 and 1, such as 0.95", c.Confidence)
 	}
+	if c.Predictions != "" && (c.ActionFeatures != "" || len(c.Features) > 0) {
+		check.Add("predictions", "takes the place of the reward model, which features are for; give one or the other")
+	}
 	return check.Err("cannot evaluate")
 }
 
-// RunOPE values the target policy on the log. The log is read once, as a stream:
-// memory grows with the contexts of the target, not with the rows. Faults of
-// the files are fault.Invalid and name file, line, column and remedy, up to
-// maxFaults of them.
+// RunOPE values the target policy on the log. The log is read twice, as a stream:
+// memory grows with the contexts of the target and up to maxFitted rows that the
+// reward model learns from, not with the log. Faults of the files are
+// fault.Invalid and name file, line, column and remedy, up to maxFaults of them.
 func RunOPE(cfg OPEConfig) (OPEResult, error) {
-	if err := cfg.Validate(); err != nil {
-		return OPEResult{}, err
-	}
-	logColumns, err := readHeader(cfg.Log)
-	if err != nil {
-		return OPEResult{}, err
-	}
-	target, err := readTarget(cfg, logColumns)
-	if err != nil {
-		return OPEResult{}, err
-	}
-	e, support, err := readLog(cfg, target)
+	e, sup, about, err := estimateFile(cfg)
 	if err != nil {
 		return OPEResult{}, err
 	}
 	res := e.Result(cfg.Confidence)
-	res.Warnings = append(res.Warnings, support.warnings()...)
+	res.Model = about
+	sup.apply(&res, e.w.rewards)
 	return res, nil
 }
 
+func estimateFile(cfg OPEConfig) (*OPE, *support, *RewardModel, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, nil, nil, err
+	}
+	columns, err := readHeader(cfg.Log)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	target, err := readTarget(cfg, columns)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	sample, err := readSample(cfg, target, columns)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	p, err := newPredictor(cfg, target, sample)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	e, sup, err := readLog(cfg, target, sample, p)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return e, sup, p.about(), nil
+}
+
+// logRow is a row of the log as read, with what the estimators make of it.
+type logRow struct {
+	line, number int
+	cells        []string
+	key          string
+	dist         distribution
+	action       int32
+	o            Observation
+}
+
+// predictor foretells rewards. It is safe for concurrent use.
+type predictor interface {
+	// predict sets the row's Modelled, Predicted and TargetValue, or returns what
+	// it lacks.
+	predict(r *logRow, s *predictScratch) (lack string)
+	about() *RewardModel
+}
+
+// batchRows is how many rows are predicted at a time, by all processors at once.
+const batchRows = 4096
+
 // readLog feeds every row of the log to an estimator and counts support.
-func readLog(cfg OPEConfig, target *targetPolicy) (*OPE, *support, error) {
-	var e OPE
+func readLog(cfg OPEConfig, target *targetPolicy, sample *sample, p predictor) (*OPE, *support, error) {
+	e := NewOPE(sample.rewards.lo, sample.rewards.hi)
 	sup := newSupport(target)
 	faults := faultList{path: cfg.Log}
+	batch := make([]logRow, 0, batchRows)
+	scratch := make([]predictScratch, max(1, runtime.GOMAXPROCS(0)))
+	flush := func() {
+		predictAll(batch, p, scratch, cfg.Predictions, &faults)
+		for i := range batch {
+			e.Add(batch[i].o)
+		}
+		batch = batch[:0]
+	}
+	number := 0
+	err := scanLog(cfg, target, &faults, func(r *logRow) {
+		r.number = number
+		number++
+		p, listed := r.dist.of(r.action)
+		r.o.Target = p
+		sup.count(r.key, r.action, listed)
+		batch = append(batch, *r)
+		last := &batch[len(batch)-1]
+		last.cells = cloneCells(r.cells)
+		if len(batch) == batchRows {
+			flush()
+		}
+	})
+	flush()
+	if err != nil {
+		return nil, nil, err
+	}
+	return e, sup, faults.err()
+}
+
+// cloneCells copies a row into one piece of memory.
+func cloneCells(cells []string) []string {
+	n := 0
+	for _, c := range cells {
+		n += len(c)
+	}
+	var b strings.Builder
+	b.Grow(n)
+	for _, c := range cells {
+		b.WriteString(c)
+	}
+	all, out := b.String(), make([]string, len(cells))
+	for i, c := range cells {
+		out[i], all = all[:len(c)], all[len(c):]
+	}
+	return out
+}
+
+func predictAll(batch []logRow, p predictor, scratch []predictScratch, path string, faults *faultList) {
+	lacks := make([]string, len(batch))
+	var wg sync.WaitGroup
+	for w := range scratch {
+		wg.Go(func() {
+			for i := w; i < len(batch); i += len(scratch) {
+				lacks[i] = p.predict(&batch[i], &scratch[w])
+			}
+		})
+	}
+	wg.Wait()
+	for i, lack := range lacks {
+		if lack != "" {
+			faults.add(batch[i].line, predictedColumn, "%q %s", path, lack)
+		}
+	}
+}
+
+// scanLog reads the log's rows; each is reused. Rows with faults are left out.
+func scanLog(cfg OPEConfig, target *targetPolicy, faults *faultList, row func(*logRow)) error {
 	var at []int // action, reward, propensity, then the context columns
-	err := scanData(cfg.Log, func(columns []string) (err error) {
+	var r logRow
+	return scanData(cfg.Log, func(columns []string) (err error) {
 		at, err = locate(cfg.Log, columns, append([]string{cfg.Action, cfg.Reward, cfg.Propensity}, target.context...))
 		return err
 	}, func(line int, cells []string) {
-		o := Observation{
-			Reward: faults.number(line, cfg.Reward, cells[at[1]]),
-			Logged: faults.propensity(line, cfg.Propensity, cells[at[2]]),
-		}
-		key := contextKey(cells, at[3:])
-		probs, known := target.probs[key]
-		if !known {
+		before := faults.n
+		r = logRow{line: line, cells: cells, key: contextKey(cells, at[3:])}
+		r.o.Reward = faults.number(line, cfg.Reward, cells[at[1]])
+		r.o.Logged = faults.propensity(line, cfg.Propensity, cells[at[2]])
+		known := false
+		if r.dist, known = target.probs[r.key]; !known {
 			faults.add(line, strings.Join(target.context, "+"), "the target %q has no rows for %s; add the probabilities of its actions there",
-				cfg.Target, target.spellContext(key))
-			return
+				cfg.Target, target.spellContext(r.key))
 		}
-		o.Target = probs[cells[at[0]]]
-		sup.count(key, cells[at[0]])
-		e.Add(o)
+		if faults.n == before {
+			r.action = target.actions.intern(cells[at[0]])
+			row(&r)
+		}
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := faults.err(); err != nil {
-		return nil, nil, err
-	}
-	if e.ips.n == 0 {
-		return nil, nil, fault.New(fault.Invalid, "NO_ROWS", "%q has no rows; a value needs logged decisions", cfg.Log)
-	}
-	return &e, sup, nil
-}
-
-// readHeader returns the column names of a data file.
-func readHeader(path string) ([]string, error) {
-	var columns []string
-	stop := errors.New("header read")
-	err := scanData(path, func(c []string) error { columns = slices.Clone(c); return stop }, nil)
-	if errors.Is(err, stop) {
-		return columns, nil
-	}
-	return nil, err
-}
-
-// scanData reads a data file row by row; lines count from 1, the header's. The
-// cells are reused: row must copy what it keeps.
-func scanData(path string, header func([]string) error, row func(line int, cells []string)) error {
-	in, done, err := openData(path)
-	if err != nil {
-		return err
-	}
-	defer done()
-	r := csv.NewReader(in)
-	r.LazyQuotes, r.ReuseRecord = true, true
-	if isTabbed(path) {
-		r.Comma = '\t'
-	}
-	for first := true; ; first = false {
-		cells, err := r.Read()
-		switch {
-		case errors.Is(err, io.EOF) && first:
-			return fault.New(fault.Invalid, "FILE_MALFORMED", "%q is empty; its first line must name the columns", path)
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fault.New(fault.Invalid, "FILE_MALFORMED", "cannot read %q: %v; every line must have as many cells as the header", path, err)
-		}
-		for i := range cells {
-			cells[i] = strings.TrimSpace(cells[i])
-		}
-		if first {
-			cells[0] = strings.TrimPrefix(cells[0], "\ufeff")
-			if err := header(cells); err != nil {
-				return err
-			}
-			continue
-		}
-		line, _ := r.FieldPos(0)
-		row(line, cells)
-	}
-}
-
-// locate finds the named columns, or reports all that are missing.
-func locate(path string, columns, names []string) ([]int, error) {
-	var check fault.Check
-	at := make([]int, len(names))
-	for i, name := range names {
-		if at[i] = slices.Index(columns, name); at[i] < 0 {
-			check.Add(name, "%q has no such column; it has: %s", path, strings.Join(columns, ", "))
-		}
-	}
-	return at, check.Err("cannot evaluate")
-}
-
-// contextKey joins the context cells of a row into a map key.
-func contextKey(cells []string, at []int) string {
-	if len(at) == 1 {
-		return cells[at[0]]
-	}
-	parts := make([]string, len(at))
-	for i, a := range at {
-		parts[i] = cells[a]
-	}
-	return strings.Join(parts, keySeparator)
-}
-
-const keySeparator = "\x1f"
-
-// maxFaults bounds how many faults of one file are listed.
-const maxFaults = 20
-
-// faultList gathers the faults of one file.
-type faultList struct {
-	path  string
-	check fault.Check
-	n     int
-}
-
-func (l *faultList) add(line int, column, format string, args ...any) {
-	if l.n++; l.n <= maxFaults {
-		l.check.Add(fmt.Sprintf("%s:%d: column %s", l.path, line, column), format, args...)
-	}
-}
-
-func (l *faultList) err() error {
-	if l.n > maxFaults {
-		l.check.Add(l.path, "and %d more", l.n-maxFaults)
-	}
-	return l.check.Err("cannot evaluate")
-}
-
-// Bounds of what is believed, so that squares of weights times rewards stay
-// finite: nobody draws an action once in a thousand billion decisions.
-const (
-	maxReward     = 1e12
-	minPropensity = 1e-12
-)
-
-// number parses a number of a size that can be reckoned with, or records a fault
-// and returns 0.
-func (l *faultList) number(line int, column, cell string) float64 {
-	v, err := strconv.ParseFloat(cell, 64)
-	if err != nil || !(math.Abs(v) <= maxReward) {
-		l.add(line, column, "%q is not a number of at most %g; write one such as 0 or 0.25", cell, maxReward)
-		return 0
-	}
-	return v
-}
-
-// propensity parses a probability that an event which happened can have had.
-func (l *faultList) propensity(line int, column, cell string) float64 {
-	before := l.n
-	v := l.number(line, column, cell)
-	if v >= minPropensity && v <= 1 {
-		return v
-	}
-	if l.n == before {
-		l.add(line, column, "propensity %s must be above 0 and at most 1 (and at least %g); log the probability that the action had when it was drawn",
-			cell, minPropensity)
-	}
-	return 1
 }

@@ -6,39 +6,64 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// The intervals, by their names in Estimate.Interval.
+// The intervals, by their names in Estimate.Interval and Estimate.Intervals.
 const (
 	intervalGaussian       = "gaussian"
-	intervalClopperPearson = "clopper-pearson"
-	intervalCressieRead    = "cressie-read"
+	intervalClopperPearson = "clopper_pearson"
+	intervalCressieRead    = "cressie_read"
+	intervalSequence       = "confidence_sequence"
 )
 
 // maxBound stands for "unbounded" in results, which JSON cannot spell.
-const maxBound = math.MaxFloat64
+const maxBound = math.MaxFloat64 / 4
+
+// intervals are the intervals of one estimator by name.
+type intervals map[string]Bounds
+
+// estimate makes sure that every interval holds the value, and puts one forward.
+func (all intervals) estimate(value float64, first string) Estimate {
+	for name, b := range all {
+		all[name] = Bounds{max(-maxBound, min(b.Lower, value)), min(maxBound, max(b.Upper, value))}
+	}
+	b := all[first]
+	return Estimate{Value: value, Lower: b.Lower, Upper: b.Upper, Interval: first, Intervals: all}
+}
+
+func (b Bounds) moved(by float64) Bounds { return Bounds{b.Lower + by, b.Upper + by} }
 
 // gaussian is the usual interval of a mean: right for many rows without heavy
 // weights. With fewer than two rows it is unbounded.
-func (m *moments) gaussian(alpha float64) Estimate {
-	z := distuv.UnitNormal.Quantile(1 - alpha/2)
-	half := min(z*m.stdErr(), maxBound)
-	return Estimate{Value: m.mean, Lower: m.mean - half, Upper: m.mean + half, Interval: intervalGaussian}
+func (m *moments) gaussian(alpha float64) Bounds {
+	half := min(distuv.UnitNormal.Quantile(1-alpha/2)*m.stdErr(), maxBound)
+	return Bounds{m.mean - half, m.mean + half}
+}
+
+// gaussian is that of shifted.
+func (j *joint) gaussian(slope, alpha float64) Bounds {
+	half := min(distuv.UnitNormal.Quantile(1-alpha/2)*j.stdErr(slope), maxBound)
+	return Bounds{j.shifted(slope) - half, j.shifted(slope) + half}
+}
+
+// clamp cuts an interval to the rewards that were seen.
+func (s *weights) clamp(b Bounds) Bounds {
+	return Bounds{min(max(b.Lower, s.rewards.lo), s.rewards.hi), max(min(b.Upper, s.rewards.hi), s.rewards.lo)}
 }
 
 // clopperPearson bounds the mean of w r as if each row were a coin whose success
 // pays the largest possible weight: no variable in that range spreads more. It is
 // wide, and honest when one row outweighs all others.
-func clopperPearson(s *weights, value, alpha float64) Estimate {
-	e := Estimate{Value: value, Lower: s.minReward, Upper: s.maxReward, Interval: intervalClopperPearson}
-	span, bound, n := s.maxReward-s.minReward, s.bound(), float64(s.n)
+func (s *weights) clopperPearson(alpha float64) Bounds {
+	lo, span := s.rewards.lo, s.rewards.hi-s.rewards.lo
+	bound, n := s.bound(), float64(s.n)
 	if s.n == 0 || s.largest == 0 || span == 0 {
-		return e.widened()
+		return Bounds{s.rewards.lo, s.rewards.hi}
 	}
 	// Rewards are moved to 0..1 first; sum(w (r - min)) cannot be negative.
-	successes := min(max(0, (s.wr-s.minReward*s.w)/span/bound), n)
-	lower := s.minReward + span*bound*betaQuantile(alpha/2, successes, n-successes+1)
-	upper := s.minReward + span*bound*betaQuantile(1-alpha/2, successes+1, n-successes)
-	e.Lower, e.Upper = min(lower, s.maxReward), min(upper, s.maxReward)
-	return e.widened()
+	successes := min(max(0, (s.wr-lo*s.w)/span/bound), n)
+	return s.clamp(Bounds{
+		lo + span*bound*betaQuantile(alpha/2, successes, n-successes+1),
+		lo + span*bound*betaQuantile(1-alpha/2, successes+1, n-successes),
+	})
 }
 
 // betaQuantile is the quantile of a Beta distribution, with its limits where a
@@ -53,81 +78,94 @@ func betaQuantile(p, a, b float64) float64 {
 	return distuv.Beta{Alpha: a, Beta: b}.Quantile(p)
 }
 
-// cressieRead is an empirical-likelihood interval: the smallest and the largest
-// value of any reweighting of the rows that (1) makes the mean weight exactly 1,
-// as it must be, and (2) is no less likely than a chi-square bound allows. One
-// row that was not seen joins them, with the weight and reward that hurt most,
-// so that a log without any success still gives an upper bound.
+// unseen is a row that the log does not have and could: the values that would
+// pull the estimate down and up.
+type unseen struct{ w, low, high float64 }
+
+func (e *OPE) unseenPlain() [2]unseen {
+	bound := e.w.bound()
+	return [2]unseen{{}, {bound, bound * e.w.rewards.lo, bound * e.w.rewards.hi}}
+}
+
+func (e *OPE) unseenRobust() [2]unseen {
+	bound, v := e.w.bound(), e.dm.mean
+	return [2]unseen{
+		{0, e.values.lo, e.values.hi},
+		{bound, v + bound*e.residual.lo, v + bound*e.residual.hi},
+	}
+}
+
+// cressieRead is an empirical-likelihood interval of the mean of z: the smallest
+// and the largest value of any reweighting of the rows that (1) makes the mean
+// weight exactly 1, as it must be, and (2) is no less likely than a chi-square
+// bound allows. One row that was not seen joins them, with the weight and reward
+// that hurt most, so that a log without any success still gives an upper bound.
 //
 // The likelihood is the Euclidean member of the Cressie-Read family, for which
 // the answer is a formula: with d_i the relative change of row i's mass, the
 // constraint alone costs a sum of d_i^2 of (1 - mean w)^2 m / var(w), and what
-// the bound leaves buys a shift along the part of w r that w does not explain.
-func cressieRead(s *weights, value, alpha float64) Estimate {
-	e := Estimate{Value: value, Lower: s.minReward, Upper: s.maxReward, Interval: intervalCressieRead}
-	if s.n < 2 || s.largest == 0 {
-		return e.widened()
+// the bound leaves buys a shift along the part of z that w does not explain.
+func (j *joint) cressieRead(rows [2]unseen, alpha float64) Bounds {
+	wide := Bounds{-maxBound, maxBound}
+	if j.n < 2 || j.w == 0 {
+		return wide
 	}
-	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(s.n)}.Quantile(1 - alpha/2)
-	unseen := []float64{0, s.bound()}
-	budget := t*t + min(s.centred(unseen[0]).cost, s.centred(unseen[1]).cost)
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(j.n)}.Quantile(1 - alpha/2)
+	budget := t*t + min(j.with(rows[0].w, 0).cost(), j.with(rows[1].w, 0).cost())
 	lower, upper := math.Inf(1), math.Inf(-1)
-	for _, w := range unseen {
-		c := s.centred(w)
-		lower = min(lower, c.extreme(s, s.minReward, 1, budget))
-		upper = max(upper, -c.extreme(s, s.maxReward, -1, budget))
-	}
-	if lower <= upper {
-		e.Lower, e.Upper = max(s.minReward, lower), min(s.maxReward, upper)
-	}
-	return e.widened()
-}
-
-// centred is the log joined by one unseen row of the given weight, and what it
-// costs to make the mean weight 1.
-type centred struct {
-	weight, rows   float64
-	mean, variance float64
-	cost           float64
-}
-
-func (s *weights) centred(weight float64) centred {
-	m := float64(s.n) + 1
-	c := centred{weight: weight, rows: m, mean: (s.w + weight) / m}
-	c.variance = (s.ww+weight*weight)/m - c.mean*c.mean
-	// Equal weights cannot be moved: free when they are 1 already, else beyond
-	// any budget. The slack is for rounding.
-	if c.variance <= 1e-12*c.mean*c.mean {
-		c.variance = 0
-		if math.Abs(c.mean-1) > 1e-9 {
-			c.cost = math.Inf(1)
+	for _, row := range rows {
+		low, high := j.with(row.w, row.low), j.with(row.w, row.high)
+		if centre, half, ok := low.shift(budget); ok {
+			lower = min(lower, centre-half)
 		}
-		return c
+		if centre, half, ok := high.shift(budget); ok {
+			upper = max(upper, centre+half)
+		}
 	}
-	c.cost = m * (1 - c.mean) * (1 - c.mean) / c.variance
-	return c
+	if !(lower <= upper) {
+		return wide
+	}
+	return Bounds{lower, upper}
 }
 
-// extreme returns the smallest mean of sign x w r within the budget when the
-// unseen row has reward r; infinite when the budget does not reach.
-func (c *centred) extreme(s *weights, r, sign, budget float64) float64 {
-	left := budget - c.cost
-	if !(left >= 0) {
+func (j joint) with(w, z float64) *joint {
+	j.add(w, z)
+	return &j
+}
+
+// spread is the variance of the weights; 0 when they are equal but for rounding.
+func (j *joint) spread() float64 {
+	v := j.ww / float64(j.n)
+	if v <= 1e-12*j.w*j.w {
+		return 0
+	}
+	return v
+}
+
+// cost of making the mean weight 1. Equal weights cannot be moved: free when they
+// are 1 already, else beyond any budget. The slack is for rounding.
+func (j *joint) cost() float64 {
+	v := j.spread()
+	switch {
+	case v > 0:
+		return float64(j.n) * (1 - j.w) * (1 - j.w) / v
+	case math.Abs(j.w-1) > 1e-9:
 		return math.Inf(1)
 	}
-	w, m := c.weight, c.rows
-	mean := sign * (s.wr + w*r) / m
-	square := (s.wwrr + w*w*r*r) / m
-	slope := 0.0
-	if c.variance > 0 {
-		slope = (sign*(s.wwr+w*w*r)/m - mean*c.mean) / c.variance
-	}
-	rest := max(0, square-mean*mean-slope*slope*c.variance)
-	return mean + slope*(1-c.mean) - math.Sqrt(left*rest/m)
+	return 0
 }
 
-// widened makes sure that the interval holds its own value.
-func (e Estimate) widened() Estimate {
-	e.Lower, e.Upper = min(e.Lower, e.Value), max(e.Upper, e.Value)
-	return e
+// shift returns where the mean of z lies with a mean weight of 1 and how far the
+// budget moves it; false when the budget does not reach.
+func (j *joint) shift(budget float64) (centre, half float64, ok bool) {
+	left := budget - j.cost()
+	if !(left >= 0) {
+		return 0, 0, false
+	}
+	m, slope := float64(j.n), 0.0
+	if v := j.spread(); v > 0 {
+		slope = j.wz / m / v
+	}
+	rest := max(0, j.zz/m-slope*slope*j.spread())
+	return j.z + slope*(1-j.w), math.Sqrt(left * rest / m), true
 }

@@ -1,6 +1,7 @@
 package evaluate_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -64,11 +65,19 @@ func TestOPEKnownAnswers(t *testing.T) {
 			if tc.target == "" {
 				target = uniformTarget(t, tc.items)
 			}
-			res, err := evaluate.RunOPE(opeConfig(filepath.Join(openbandit, tc.log), target))
+			cfg := opeConfig(filepath.Join(openbandit, tc.log), target)
+			res, err := evaluate.RunOPE(cfg)
 			if err != nil {
 				t.Fatal(err)
 			}
-			ips, snips := res.Estimates[evaluate.IPS], res.Estimates[evaluate.SNIPS]
+			raw, err := evaluate.RawOPE(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Trusted == tc.wantHopeless {
+				t.Errorf("trusted: %v", res.Trusted)
+			}
+			ips, snips := raw.Estimates[evaluate.IPS], raw.Estimates[evaluate.SNIPS]
 			if res.N != 10000 || !near(ips.Value, tc.ips, 5e-6) || !near(snips.Value, tc.snips, 5e-6) {
 				t.Errorf("n %d, ips %.6f, snips %.6f; want 10000, %.5f, %.5f", res.N, ips.Value, snips.Value, tc.ips, tc.snips)
 			}
@@ -181,10 +190,10 @@ func TestOPEMergeEqualsOneStream(t *testing.T) {
 		}
 		for name, est := range a.Estimates {
 			got := b.Estimates[name]
-			if !near(got.Value, est.Value, 1e-9) || !alike(got.Lower, est.Lower) || !alike(got.Upper, est.Upper) {
+			if got.Withheld != est.Withheld || !near(got.Value, est.Value, 1e-9) || !alike(got.Lower, est.Lower) || !alike(got.Upper, est.Upper) {
 				t.Fatalf("%s: merged %+v, one stream %+v", name, got, est)
 			}
-			if est.Lower > est.Value || est.Upper < est.Value {
+			if !est.Withheld && (est.Lower > est.Value || est.Upper < est.Value) {
 				t.Fatalf("%s: %+v does not hold its own value", name, est)
 			}
 		}
@@ -253,5 +262,65 @@ func TestOPENothingToLearnFrom(t *testing.T) {
 	res := foreign.Result(0.95)
 	if len(res.Warnings) != 1 || !strings.Contains(res.Warnings[0], "says nothing") {
 		t.Errorf("disjoint policies: %+v", res)
+	}
+}
+
+// The Open Bandit Pipeline 0.5.7 was given the same table of rewards, which a
+// regression on the random logs made: bench/peers/ope/parity.py.
+func TestOPEParityWithOneRewardTable(t *testing.T) {
+	for _, tc := range []struct {
+		log, target, table string
+		items              int
+		dm, dr, sndr       float64
+	}{
+		{"men_random.csv.gz", "men_bts_policy.csv", "men_predictions.csv", 0, 0.0046072, 0.0046171, 0.00461725},
+		{"men_bts.csv.gz", "", "men_predictions.csv", 34, 0.00458987, 0.00323644, 0.00315511},
+		{"women_random.csv.gz", "women_bts_policy.csv", "women_predictions.csv", 0, 0.00520032, 0.00686507, 0.00686446},
+		{"women_bts.csv.gz", "", "women_predictions.csv", 46, 0.00460618, 0.00029999, 0.00323224},
+	} {
+		t.Run(tc.log, func(t *testing.T) {
+			cfg := opeConfig(filepath.Join(openbandit, tc.log), filepath.Join(openbandit, tc.target))
+			if tc.target == "" {
+				cfg.Target = uniformTarget(t, tc.items)
+			}
+			cfg.Predictions = filepath.Join(openbandit, tc.table)
+			res, err := evaluate.RawOPE(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, want := range map[string]float64{evaluate.DM: tc.dm, evaluate.DR: tc.dr, evaluate.SNDR: tc.sndr} {
+				if got := res.Estimates[name].Value; !near(got/want, 1, 0.01) {
+					t.Errorf("%s %.6f, the peer says %.6f", name, got, want)
+				}
+			}
+			if res.Default != evaluate.DR {
+				t.Errorf("default %q", res.Default)
+			}
+		})
+	}
+}
+
+// What cannot be told is not told, whoever asks.
+func TestOPEWithholdsHopelessValues(t *testing.T) {
+	res, err := evaluate.RunOPE(opeConfig(filepath.Join(openbandit, "women_bts.csv.gz"), uniformTarget(t, 46)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Trusted || len(res.Estimates) != 7 {
+		t.Fatalf("trusted %v with %d estimates", res.Trusted, len(res.Estimates))
+	}
+	for name, e := range res.Estimates {
+		text, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !e.Withheld || e.Value != 0 || !strings.Contains(string(text), `"value":null`) || e.Upper-e.Lower < 0.5 {
+			t.Errorf("%s: %s", name, text)
+		}
+		for kind, b := range e.Intervals {
+			if b.Upper-b.Lower < 0.5 {
+				t.Errorf("%s, %s: %+v is as good as a value", name, kind, b)
+			}
+		}
 	}
 }

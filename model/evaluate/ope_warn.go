@@ -17,6 +17,24 @@ const (
 	meanWeightSlip = 0.02 // and how far it must be off at least
 )
 
+// Bounds of trust beside hopelessSample: how far the mean weight may be off 1, and
+// the share of the target's decisions that the log may never show.
+const (
+	maxWeightSlip  = 0.1
+	maxUnsupported = 0.05
+)
+
+// trusted says whether the log can tell the value at all.
+func (s *weights) trusted() bool {
+	return s.informative > 0 && s.effective() >= hopelessSample && !(s.slipped() && math.Abs(s.mean()-1) > maxWeightSlip)
+}
+
+// slipped says that the mean weight is off 1 by more than chance and rounding.
+func (s *weights) slipped() bool {
+	off := math.Abs(s.mean() - 1)
+	return off > meanWeightSlip && off > meanWeightZ*s.weightStdErr()
+}
+
 // warnings says what is wrong with the evidence and what can be done.
 func (s *weights) warnings() []string {
 	if s.n == 0 {
@@ -45,7 +63,7 @@ func (s *weights) warnings() []string {
 		out = append(out, fmt.Sprintf("only %d rows have a reward other than 0 and count for the target policy: "+
 			"wait for more outcomes", s.informativeAndNotZero))
 	}
-	if off := math.Abs(s.mean() - 1); off > meanWeightSlip && off > meanWeightZ*s.weightStdErr() {
+	if s.slipped() {
 		out = append(out, fmt.Sprintf("weights average %.3g and should average 1: the logged propensities are not those that "+
 			"the decisions were drawn with, or the target takes actions that the log could not", s.mean()))
 	}
