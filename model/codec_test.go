@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -132,6 +133,40 @@ func TestTablesStayWithinTheirBounds(t *testing.T) {
 		if _, err := Decode(l.Snapshot("v").Encode()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A million distinct features and thousands of arms, with the default bounds:
+// what does not fit is not learned, and neither memory nor artifact grows on.
+func TestDefaultBoundsHoldAgainstAFlood(t *testing.T) {
+	l, err := New(DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const perRow = 200
+	arms := make([]Arm, 1)
+	var ctx Features
+	for i := range 1_000_000 / perRow {
+		ctx.Reset()
+		for k := range perRow {
+			ctx.AddString("visitor", strconv.Itoa(i*perRow+k))
+		}
+		arms[0].ID = "skill for case " + strconv.Itoa(i) + "x"
+		if err := l.Learn(Example{Context: &ctx, Arms: arms, Reward: float64(i % 2), Propensity: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, cfg := &l.core, DefaultConfig()
+	if c.lin.rows.len() > cfg.MaxFeatures || c.lin.cols.len() > cfg.MaxArms+builtInCols || len(c.lin.w) > cfg.MaxCells {
+		t.Errorf("%d rows, %d columns, %d cells", c.lin.rows.len(), c.lin.cols.len(), len(c.lin.w))
+	}
+	if c.names.stems.len() > limitStems || len(c.names.words) > c.lin.cols.len() {
+		t.Errorf("%d stems of %d names", c.names.stems.len(), len(c.names.words))
+	}
+	if size := len(l.Snapshot("v").Encode()); size > 64<<20 {
+		t.Errorf("the artifact has %d bytes", size)
+	} else {
+		t.Logf("%d rows, %d columns, %d cells, artifact of %d bytes", c.lin.rows.len(), c.lin.cols.len(), len(c.lin.w), size)
 	}
 }
 

@@ -104,6 +104,95 @@ func TestDrawnSharesMatchTheProbabilities(t *testing.T) {
 	}
 }
 
+// The product's own configuration on a frozen model: what is logged is what is
+// drawn, nothing is logged with 0, a request replays to its arm and probability,
+// and leaving arms out leaves a distribution.
+func TestLoggedPropensitiesAreExact(t *testing.T) {
+	m := frozen(t)
+	var scratch model.Scratch
+	arms, scores := fourteen(), make([]model.Score, 14)
+	eligible := []bool{13: true, 0: true, 1: true, 2: true, 5: true, 6: true, 7: true, 9: true, 10: true, 11: true}
+	type logged struct {
+		arm int
+		p   float64
+	}
+	decide := func(request string, filter []bool) logged {
+		var ctx model.Features
+		ctx.AddString("topic", "topic3")
+		m.Score(&scratch, &ctx, arms, scores)
+		p := make([]float64, len(arms))
+		explore.Probabilities(explore.DefaultConfig(), scores, filter, p)
+		at := explore.Draw(p, explore.Seed(request))
+		sum := 0.0
+		for _, v := range p {
+			sum += v
+		}
+		if math.Abs(sum-1) > 1e-12 || filter != nil && !filter[at] {
+			t.Fatalf("request %s: probabilities sum to %.15f, arm %d", request, sum, at)
+		}
+		return logged{at, p[at]}
+	}
+	for name, filter := range map[string][]bool{"all": nil, "filtered": eligible} {
+		const draws = 100_000
+		counts, said := make([]int, len(arms)), make([]float64, len(arms))
+		for i := range draws {
+			request := "request-" + strconv.Itoa(i)
+			d := decide(request, filter)
+			if d.p <= 0 {
+				t.Fatalf("%s: %s was logged with %g", name, request, d.p)
+			}
+			if i%1000 == 0 && decide(request, filter) != d {
+				t.Fatalf("%s: %s replays to another decision", name, request)
+			}
+			counts[d.arm]++
+			said[d.arm] = d.p
+		}
+		chi, freedom := 0.0, -1
+		for i := range counts {
+			if filter != nil && !filter[i] {
+				continue
+			}
+			want := said[i] * draws // about 36 for the least likely; none is expected to be missed
+			chi += (float64(counts[i]) - want) * (float64(counts[i]) - want) / max(want, 1)
+			freedom++
+		}
+		// 99.9 % points of chi-square at 13 and 9 degrees of freedom.
+		if limit := map[int]float64{13: 34.53, 9: 27.88}[freedom]; chi > limit {
+			t.Errorf("%s: chi-square %.1f above %.1f for %v and %v", name, chi, limit, counts, said)
+		}
+	}
+}
+
+func fourteen() []model.Arm {
+	arms := make([]model.Arm, 14)
+	for i := range arms {
+		arms[i].ID = "SKILL:" + strconv.Itoa(i)
+	}
+	return arms
+}
+
+// frozen returns a model that has learned which skill fits which topic.
+func frozen(t *testing.T) *model.Model {
+	t.Helper()
+	l, err := model.New(model.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ctx model.Features
+	for i := range 500 {
+		ctx.Reset()
+		ctx.AddString("topic", "topic"+strconv.Itoa(i%7))
+		e := model.Example{Context: &ctx, Arms: fourteen(), Chosen: i % 14, Propensity: 1.0 / 14}
+		if i%14 == i%7 {
+			e.Reward = 1
+		}
+		if err := l.Learn(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return l.Snapshot("frozen")
+}
+
 func TestDrawStaysInside(t *testing.T) {
 	for _, c := range []struct {
 		p    []float64
