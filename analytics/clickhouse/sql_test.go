@@ -30,6 +30,8 @@ func queryData(name string) any {
 			Bias: "toFloat64(0)", Lowest: "toFloat64(0)", Highest: "toFloat64(1)",
 			Terms: []reportTerm{{"toFloat64(1)", "last", 1}, {"toFloat64(-0.5)", "sum", 2}, {"toFloat64(2)", "max", 1}, {"toFloat64(2)", "first", 1}},
 		}
+	case "ladder_rows", "ladder_match":
+		return ladderScope{scope: narrow}
 	case "dirty_hours":
 		return everything()
 	case "rollups":

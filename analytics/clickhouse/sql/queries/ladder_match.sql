@@ -1,0 +1,11 @@
+-- ladder_match
+-- Of the newest decisions that a model scored: in how many its choice was the caller's
+-- own, or policy's where the caller named none.
+SELECT countIf(model_only = if(baseline != '', baseline, policy_only)), count()
+FROM (
+    SELECT toString(model_only) AS model_only, toString(baseline) AS baseline, toString(policy_only) AS policy_only
+    FROM decisions
+    WHERE {{.Account}} AND {{.Target}} AND model_version != '' AND model_only != '' AND policy_only != ''
+    ORDER BY time DESC
+    LIMIT {limit:UInt64}
+)
