@@ -13,6 +13,16 @@ func Cost(price, wait float64) float64 {
 	return min(cost, maxCost)
 }
 
+// ExpectedWait is what a report of live state says of the next one's wait, in the
+// unit of mean, the mean wait of those lately served: none when nobody waits and
+// somebody is free, for a mean still remembers the queue that is gone.
+func ExpectedWait(queue, agents int, load, mean float64) float64 {
+	if queue <= 0 && agents > 0 && load < 1 {
+		return 0
+	}
+	return mean
+}
+
 // maxCost keeps a priority finite, whatever was reported.
 const maxCost = 1e12
 
