@@ -34,6 +34,7 @@ type Scratch struct {
 	match        match
 	at           []int32
 	mean, vari   []float32
+	hope         float64 // standard error of an arm alone per root of its variance
 }
 
 // Version returns the name that the model was frozen under.
@@ -68,6 +69,8 @@ func (c *core) score(s *Scratch, ctx *Features, arms []Arm, out []Score) {
 	}
 	d := decision{base: base}
 	c.findArms(s, arms)
+	room := c.quality.room()
+	s.hope = deviationAlone * room * room
 	if base < 0 && !useDense {
 		c.names.find(&s.match, ctx)
 		c.lin.predictEach(s.rows, s.at, s.mean[:len(arms)], s.vari[:len(arms)])
@@ -135,12 +138,13 @@ func (c *core) sparseScore(s *Scratch, arm *Arm, at int32, d *decision) (mean, d
 
 // alone turns the sums of the linear family into a score where no baseline is.
 func (c *core) alone(s *Scratch, at int32, mean, variance float64) (float64, float64) {
-	if x, ok := c.names.pair(&s.match, at); ok {
-		add, _ := c.names.predict(&x)
-		mean += add
+	if len(s.match.hit) > 0 {
+		if x, ok := c.names.pair(&s.match, at); ok {
+			add, _ := c.names.predict(&x)
+			mean += add
+		}
 	}
-	room := c.quality.room()
-	return mean, deviationAlone * room * room * math.Sqrt(variance)
+	return mean, s.hope * math.Sqrt(variance)
 }
 
 // findArms looks up the column of every arm, -1 for those not known.
