@@ -1,9 +1,12 @@
 package policy
 
 import (
+	"math"
+	"strconv"
 	"strings"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/cost"
 )
 
@@ -11,20 +14,39 @@ import (
 // when the cost of an expression is estimated.
 const expectedSize = 100
 
-// auditExpression checks an expression with the types that its attributes are
-// declared with, and estimates what it can cost.
+// auditExpression estimates what an expression can cost, which no environment is
+// needed for, and checks it with the types that its attributes are declared with.
 func (c *compiler) auditExpression(parsed, checked *cel.Ast, names []string, path string) {
-	if c.audit == nil {
-		return
+	if c.audit != nil {
+		c.checkTypes(parsed, names, path)
 	}
-	c.checkTypes(parsed, names, path)
+	if !c.doubts && c.audit == nil {
+		return // it was checked when it was saved
+	}
 	estimate, err := c.cel.env.EstimateCost(checked, sizes{})
-	if err != nil {
+	if err != nil || estimate.Max <= celCost {
 		return
 	}
-	if estimate.Max > celCost {
-		c.check.fail(CodeTooCostly, path, "could cost %d with lists and texts of %d; the limit is %d. Nested macros over lists multiply", estimate.Max, expectedSize, celCost)
+	much, why := strconv.FormatUint(estimate.Max, 10), ""
+	if estimate.Max == math.MaxUint64 {
+		much = "more than can be told"
 	}
+	if nesting(checked.NativeRep().Expr()) > 1 {
+		why = ". Macros over lists within each other multiply"
+	}
+	c.check.fail(CodeTooCostly, path, "could cost %s with lists and texts of %d; the limit is %d%s", much, expectedSize, celCost, why)
+}
+
+// nesting counts how deep macros over lists stand within each other.
+func nesting(e ast.Expr) (deepest int) {
+	ast.PreOrderVisit(e, ast.NewExprVisitor(func(at ast.Expr) {
+		if at.Kind() != ast.ComprehensionKind {
+			return
+		}
+		loop := at.AsComprehension()
+		deepest = max(deepest, 1+max(nesting(loop.LoopCondition()), nesting(loop.LoopStep())))
+	}))
+	return deepest
 }
 
 // checkTypes reports what is of the wrong type whichever kind of number numbers are
@@ -56,6 +78,9 @@ func (c *compiler) typeErrors(parsed *cel.Ast, names []string, number *cel.Type)
 			t = cel.ListType(cel.DynType)
 		case TypeObject, TypeAny:
 		}
+		if name == everyAttribute {
+			t = everyType()
+		}
 		variables[i] = cel.Variable(name, t)
 	}
 	env, err := c.cel.env.Extend(variables...)
@@ -66,14 +91,12 @@ func (c *compiler) typeErrors(parsed *cel.Ast, names []string, number *cel.Type)
 	return issues.Errors()
 }
 
-// sizes says how big attributes are taken to be.
+// sizes says how big values are taken to be.
 type sizes struct{}
 
-// EstimateSize bounds what only the facts will know.
-func (sizes) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
-	if len(node.Path()) == 0 {
-		return nil
-	}
+// EstimateSize bounds what only the facts will know: attributes, their parts, and
+// what is calculated from them.
+func (sizes) EstimateSize(cost.AstNode) *cost.SizeEstimate {
 	return &cost.SizeEstimate{Min: 0, Max: expectedSize}
 }
 

@@ -27,6 +27,10 @@ func newCELCompiler() *celCompiler {
 	return &celCompiler{env: env, err: err}
 }
 
+// everyType is that of the map of all attributes. Were it any, the checker would take
+// the sum of two of them for bytes.
+func everyType() *cel.Type { return cel.MapType(cel.StringType, cel.DynType) }
+
 // celOperator is how traces call a CEL leaf.
 const celOperator = "cel"
 
@@ -190,6 +194,9 @@ func (c *compiler) program(text, path string) (cel.Program, []string, bool) {
 	variables := make([]cel.EnvOption, len(names))
 	for i, name := range names {
 		variables[i] = cel.Variable(name, cel.DynType)
+		if name == everyAttribute {
+			variables[i] = cel.Variable(name, everyType())
+		}
 	}
 	env, err := c.cel.env.Extend(variables...)
 	if err != nil {

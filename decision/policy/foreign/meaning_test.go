@@ -233,3 +233,19 @@ func (f *facts) policyFacts() *policy.Facts {
 	}
 	return &policy.Facts{Attributes: attributes, Now: f.now}
 }
+
+// TestArithmeticIsAffordable: what imports make of plain arithmetic passes the check
+// that publishing makes.
+func TestArithmeticIsAffordable(t *testing.T) {
+	for _, text := range []string{"a*a+b*b == 25", "a ^ 2 + b ^ 2 > 3", "sqrt(a*a+b*b) == 5", "(a % 3) + (b / c) - d ^ 16 > 0"} {
+		when, _, err := foreign.Expression(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		p := &policy.Policy{Name: "p", Enabled: true, When: when, Effect: policy.Effect{Rank: &policy.Rank{}}}
+		if found := policy.Check([]*policy.Policy{p}, nil); policy.HasErrors(found) {
+			t.Errorf("%s: %v", text, found)
+		}
+	}
+}
