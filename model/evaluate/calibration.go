@@ -24,9 +24,9 @@ const calibrationBins = 10
 // groups, weighted by their rows.
 func Reliability(all []Foretold) (bins []Bin, ece float64) {
 	sorted := slices.Clone(all)
-	slices.SortFunc(sorted, func(a, b Foretold) int {
-		return cmp.Or(cmp.Compare(a.Predicted, b.Predicted), cmp.Compare(a.Reward, b.Reward))
-	})
+	// Equal predictions stay in the order they came in: sorted by reward, they would
+	// make groups that nothing foretold apart.
+	slices.SortStableFunc(sorted, func(a, b Foretold) int { return cmp.Compare(a.Predicted, b.Predicted) })
 	n := len(sorted)
 	for i := range min(calibrationBins, n) {
 		part := sorted[i*n/min(calibrationBins, n) : (i+1)*n/min(calibrationBins, n)]

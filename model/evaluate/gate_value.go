@@ -51,6 +51,7 @@ func (w *Worth) Value() Valued {
 		Lower: min(w.floor.Lower(), 1), Upper: max(0, 1-w.roof.Lower()),
 	}
 	out.Trusted = w.value.n >= w.cfg.MinRows && w.weight.mean() >= w.cfg.MinCovered &&
-		out.EffectiveRows >= w.cfg.MinEffective && w.value.mean >= out.Lower && w.value.mean <= out.Upper
+		out.EffectiveRows >= w.cfg.MinEffective
+	out.Value = min(max(out.Value, out.Lower), out.Upper) // beyond its bounds an estimate is known to be wrong
 	return out
 }

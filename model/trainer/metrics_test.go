@@ -47,6 +47,8 @@ func TestMetricsFollowTheAccounts(t *testing.T) {
 		"usher_trainer_refits_total acme promoted": 1, "usher_trainer_learned_rows_total acme": 300,
 		"usher_trainer_rows acme": 300, "usher_trainer_waiting_rows acme": 0, "usher_trainer_refit_seconds acme full": 1,
 		"usher_trainer_watermark_timestamp_seconds acme": float64(d.watermark["acme"].UnixMilli()) / 1000,
+		"usher_trainer_maturity_ratio acme":              1, "usher_trainer_drift_alarms acme": 0,
+		"usher_trainer_staleness_seconds acme": d.clock().Sub(d.watermark["acme"]).Seconds(),
 	} {
 		if v, ok := got[name]; !ok || v != want {
 			t.Errorf("%s is %v (%v), want %v", name, v, ok, want)

@@ -28,11 +28,18 @@ type Account struct {
 	ObjectiveVersion int64
 	// Shadow says that nothing that is decided follows the live model.
 	Shadow bool
+	// Erased grows with every erasure of rows that a model may have learned from, and
+	// makes the trainer start afresh: a learner cannot unlearn.
+	Erased int64
+	// Retrain is a live version that learned from erased rows and must go. What is
+	// fitted to the rest is then judged as a first model, which needs no proof of
+	// being as good as that.
+	Retrain string
 }
 
 // rewards is the account without what may change while its rewards mean the same.
 func (a Account) rewards() Account {
-	a.Shadow = false
+	a.Shadow, a.Retrain = false, ""
 	return a
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -169,6 +170,7 @@ func (t *Trainer) refitIfDue(ctx context.Context, s *state) error {
 		return err
 	}
 	start := t.deps.Now()
+	t.deps.Metrics.stale(s.account.ID, s.rival, start)
 	if start.Before(s.looked.Add(idle * s.looking)) {
 		return nil
 	}
@@ -281,6 +283,9 @@ func (s *state) comparable() *champion {
 	if s.rival == nil || s.rival.card.Objective != s.account.Objective || s.rival.card.ObjectiveRevision != s.account.Revision {
 		return nil
 	}
+	if s.rival.card.Version == s.account.Retrain {
+		return nil // it must go, however good it is
+	}
 	return s.rival
 }
 
@@ -289,6 +294,14 @@ func (s *state) comparable() *champion {
 func (t *Trainer) publish(ctx context.Context, s *state) error {
 	p := s.pending
 	if p == nil {
+		return nil
+	}
+	current, err := t.current(ctx, p.job.account)
+	if err != nil {
+		return err
+	}
+	if !current {
+		s.pending = nil // made of rows that are gone, or for rewards that are
 		return nil
 	}
 	version := p.out.model.Version()
@@ -315,6 +328,18 @@ func (t *Trainer) publish(ctx context.Context, s *state) error {
 	return nil
 }
 
+// current tells whether the account that a model was fitted for is still as it was:
+// rows may have been erased, or the objective changed, while the fit ran.
+func (t *Trainer) current(ctx context.Context, fittedFor Account) (bool, error) {
+	accounts, err := t.deps.Directory.Accounts(ctx)
+	if err != nil {
+		return false, fmt.Errorf("list accounts to train for: %w", err)
+	}
+	return slices.ContainsFunc(accounts, func(a Account) bool {
+		return a.ID == fittedFor.ID && a.rewards() == fittedFor.rewards()
+	}), nil
+}
+
 // held asks the promoter whether a person has put promotion on hold.
 func (t *Trainer) held(ctx context.Context, account string) (bool, error) {
 	h, able := t.deps.Promoter.(Holder)
@@ -331,6 +356,7 @@ func (t *Trainer) held(ctx context.Context, account string) (bool, error) {
 func (t *Trainer) report(s *state, p *publication) {
 	out := p.out
 	t.deps.Metrics.observe(s.account.ID, p)
+	t.deps.Metrics.stale(s.account.ID, s.rival, t.deps.Now())
 	t.deps.Log.Info("model fitted", "account", s.account.ID, "version", out.model.Version(),
 		"rows", len(p.job.rows.rows), "learned", out.learned, "full", out.full, "exact", out.exact,
 		"loss", out.verdict.Loss, "constant", out.verdict.Constant, "promoted", p.promoted,

@@ -61,7 +61,8 @@ func newTrial(j job, fresh []int) *trial {
 	if j.account.Margin != 0 {
 		gate.Margin = j.account.Margin / span
 	}
-	held := max(int(j.cfg.HoldoutShare*float64(len(j.rows.rows))), int(heldOutFactor*gate.MinRows))
+	n, least := len(j.rows.rows), int(gate.MinRows)
+	held := max(int(j.cfg.HoldoutShare*float64(n)), min(n/2, manyHeldOut*least), 2*least)
 	t := &trial{
 		gate: evaluate.NewGate(gate, j.rival != nil), start: max(0, len(fresh)-held), lo: cfg.RewardMin, span: span,
 		values: map[string]*evaluate.Worth{}, segments: map[string]*segment{},
@@ -76,9 +77,9 @@ func newTrial(j job, fresh []int) *trial {
 	return t
 }
 
-// heldOutFactor times the gate's least rows are held out where a share of the rows
-// is less than that.
-const heldOutFactor = 10
+// manyHeldOut times the gate's least rows are held out where the share of the rows
+// is less than that, but no more than half of the rows.
+const manyHeldOut = 10
 
 // scale brings a reward to 0..1.
 func (t *trial) scale(reward float64) float64 { return min(max((reward-t.lo)/t.span, 0), 1) }

@@ -20,7 +20,10 @@ func (d *reading) weigh(ctx context.Context, rules []Rule, paths []path) error {
 	if err != nil {
 		return fmt.Errorf("create a learner: %w", err)
 	}
-	estimates := make([]evaluate.OPE, len(rules))
+	estimates := make([]*evaluate.OPE, len(rules))
+	for i := range estimates {
+		estimates[i] = evaluate.NewOPE(d.Learner.RewardMin, d.Learner.RewardMax)
+	}
 	sums := make([]float64, len(rules))
 	var e encoder
 	for at := range d.rows {
