@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -267,11 +265,12 @@ func joinPath(path, rest string) string {
 	return path + "." + rest
 }
 
-// isFile tells a file's name from a draft's id or a revision.
+// isFile tells a file's name from a draft's id or a revision. A folder of that name
+// is neither: the data folder is called "data" by default, and so may a draft be.
 func isFile(name string) bool {
 	if name == "-" || strings.ContainsAny(name, "/\\") || filepath.Ext(name) != "" {
 		return true
 	}
-	_, err := os.Stat(name)
-	return !errors.Is(err, fs.ErrNotExist)
+	info, err := os.Stat(name)
+	return err == nil && !info.IsDir()
 }

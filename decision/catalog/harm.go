@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/pipeline/configlog"
@@ -23,6 +24,37 @@ func (c *Catalog) harmless(s *scene, kind, id string, next any) error {
 	if changed := changedEnvironment(env, kind, id, next); changed != nil {
 		users = append(users, s.broken(env, changed)...)
 	}
+	doing := "change"
+	if next == nil {
+		doing = "delete"
+	}
+	return inUse(users, kind, fmt.Sprintf("cannot %s %s %q, which is needed", doing, kind, id))
+}
+
+// HarmlessAccount refuses settings of an account that would put an error into an
+// enabled policy which has none: a Precondition fault that names them.
+func (c *Catalog) HarmlessAccount(account string, next control.Attributes) error {
+	s := &scene{account: account, state: c.log.State()}
+	env := c.of(account).env
+	after := *env
+	after.RoutingSkills = next.RoutingSkills
+	after.RoutingBots = nil
+	for _, r := range s.state.List(account, configlog.KindBot) {
+		if b, err := botOf(r); err == nil && b.routes(&after) {
+			after.RoutingBots = append(after.RoutingBots, b.ID)
+		}
+	}
+	if next.Strict != nil {
+		after.Strict = *next.Strict
+	}
+	if slices.Equal(env.RoutingSkills, after.RoutingSkills) && env.Strict == after.Strict {
+		return nil
+	}
+	return inUse(s.broken(env, &after), configlog.KindAccount, fmt.Sprintf("cannot change account %q, or policies that work would not", account))
+}
+
+// inUse is the fault about those who would suffer, nil for nobody.
+func inUse(users []string, kind, message string) error {
 	if len(users) == 0 {
 		return nil
 	}
@@ -31,13 +63,14 @@ func (c *Catalog) harmless(s *scene, kind, id string, next any) error {
 	if more := len(users) - shown; more > 0 {
 		list += fmt.Sprintf("; and %d more", more)
 	}
-	doing := "change"
-	if next == nil {
-		doing = "delete"
-	}
-	e := fault.New(fault.Precondition, strings.ToUpper(kind)+"_IN_USE", "cannot %s %s %q, which is needed: %s", doing, kind, id, list)
+	e := fault.New(fault.Precondition, strings.ToUpper(kind)+"_IN_USE", "%s: %s", message, list)
 	e.Metadata = map[string]string{"users": list}
 	return e
+}
+
+// routes reports whether one of the bot's skills is that of a bot that asks.
+func (b *Bot) routes(env *policy.Environment) bool {
+	return slices.ContainsFunc(b.Skills, func(skill string) bool { return slices.Contains(env.RoutingSkills, skill) })
 }
 
 // references names the resources of the catalogue that name the one that goes.
@@ -89,6 +122,13 @@ func changedEnvironment(env *policy.Environment, kind, id string, next any) *pol
 	case configlog.KindAgent:
 		out.Agents = without(env.Agents, id)
 	case configlog.KindBot:
+		if b, _ := next.(*Bot); b != nil {
+			if !b.routes(env) || slices.Contains(env.RoutingBots, id) {
+				return nil
+			}
+			out.RoutingBots = append(slices.Clip(env.RoutingBots), id)
+			return &out
+		}
 		out.Bots = without(env.Bots, id)
 	default:
 		return nil

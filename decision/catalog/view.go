@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"slices"
 
 	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/decision/function"
@@ -135,8 +134,7 @@ func (v *view) settle(account string, st *configlog.State, declared bool) {
 	s := a.Attributes
 	v.env.RoutingSkills = s.RoutingSkills
 	for _, r := range st.List(account, configlog.KindBot) {
-		isRouting := func(skill string) bool { return slices.Contains(s.RoutingSkills, skill) }
-		if b, err := botOf(r); err == nil && slices.ContainsFunc(b.Skills, isRouting) {
+		if b, err := botOf(r); err == nil && b.routes(v.env) {
 			v.env.RoutingBots = append(v.env.RoutingBots, b.ID)
 		}
 	}

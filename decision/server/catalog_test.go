@@ -167,6 +167,25 @@ func TestWhatIsUsedStays(t *testing.T) {
 	}
 }
 
+// TestNoLoopIsMadeBehindAPolicy: naming a skill as that of a routing bot, or giving a
+// bot such a skill, is refused when a policy that works sends conversations there.
+func TestNoLoopIsMadeBehindAPolicy(t *testing.T) {
+	f := start(t)
+	f.rest(t, "POST", catalogueOf+"policies", `{"name":"p","enabled":true,"effect":{"fixed":{"actions":[{"type":"TRANSFER_TO_SKILL","target":"s1"}]}}}`, 200)
+	f.rest(t, "POST", catalogueOf+"policies", `{"name":"q","enabled":true,"effect":{"fixed":{"actions":[{"type":"TRANSFER_TO_BOT","target":"b1"}]}}}`, 200)
+	const account = "/v1/accounts/default"
+	if got := fmt.Sprint(f.rest(t, "PATCH", account, `{"routing_skills":["s1"]}`, 400)); !strings.Contains(got, "policy p") || !strings.Contains(got, "ACCOUNT_IN_USE") {
+		t.Errorf("routing skill: %s", got)
+	}
+	f.rest(t, "PATCH", account, `{"routing_skills":["s2"]}`, 200)
+	if got := fmt.Sprint(f.rest(t, "PUT", catalogueOf+"bots/b1", `{"skills":["s2"]}`, 400)); !strings.Contains(got, "policy q") || !strings.Contains(got, "BOT_IN_USE") {
+		t.Errorf("bot: %s", got)
+	}
+	f.rest(t, "POST", catalogueOf+"policies/q:disable", `{}`, 200)
+	f.rest(t, "PUT", catalogueOf+"bots/b1", `{"skills":["s2"]}`, 200)
+	f.rest(t, "PATCH", account, `{"display_name":"Shop"}`, 200)
+}
+
 // TestAccountSettings: what an account's policies may speak of is set with it.
 func TestAccountSettings(t *testing.T) {
 	f := start(t)

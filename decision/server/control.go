@@ -102,6 +102,11 @@ func (s *controlService) UpdateAccount(ctx context.Context, r *usherv1.UpdateAcc
 		if err != nil {
 			return current, err
 		}
+		if s.deps.Catalog != nil {
+			if err := s.deps.Catalog.HarmlessAccount(id, a.Attributes); err != nil {
+				return current, err
+			}
+		}
 		a.Revision, a.DefaultEffect = revision, current.DefaultEffect
 		var parts []event.ConfigPart
 		if !proto.Equal(before.GetDefaultEffect(), next.GetDefaultEffect()) {
