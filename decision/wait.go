@@ -17,7 +17,8 @@ func (t *turn) price(i int, value float64) {
 	price := t.account.WaitPrices[t.d.Objective]
 	if price > 0 && t.knowsSkills() {
 		if s, ok := t.skill(c.Key()); ok {
-			c.WaitCost = congestion.Cost(price, congestion.ExpectedWait(s.QueueSize, s.AgentsOnline, s.Load, s.WaitSeconds)/60)
+			state := congestion.State{Queue: s.QueueSize, Agents: s.AgentsOnline, Load: s.Load, Mean: s.WaitSeconds, Handle: s.HandleSeconds}
+			c.WaitCost = congestion.Cost(price, state.ExpectedWait()/60)
 		}
 	}
 	c.Priority = congestion.Priority(value, c.WaitCost)

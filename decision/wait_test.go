@@ -123,6 +123,16 @@ func TestAQueueThatIsGoneCostsNothing(t *testing.T) {
 	}
 }
 
+func TestTheQueueIsReadWhereHandleTimeIsKnown(t *testing.T) {
+	w := priced(t, 0.02, 0, 60)
+	w.skills["a"] = event.Skill{AgentsOnline: 5, QueueSize: 9, Load: 1, HandleSeconds: 600, At: w.now}
+	// The last hour was quiet, yet ten conversations of ten minutes go before five agents.
+	d := ask(t, w, "r-1")
+	if d.ModelOnly != "b" || d.Candidates[0].WaitCost < 0.399 || d.Candidates[0].WaitCost > 0.401 {
+		t.Errorf("%q is best at cost %g, want b and 0.02 x 20 minutes", d.ModelOnly, d.Candidates[0].WaitCost)
+	}
+}
+
 func TestStaleStateHasNoPrice(t *testing.T) {
 	// What the source does not vouch for is not there; see skillstate.MaxAge.
 	w := priced(t, 0.02, 1800, 60)

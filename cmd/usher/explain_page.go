@@ -133,7 +133,7 @@ func (p *page) context(d *usherv1.DecisionRecord) {
 	for _, name := range keys(d.GetSkills()) {
 		s := d.GetSkills()[name]
 		rows = append(rows, []string{
-			"skill " + name, fmt.Sprintf("%d online, %d in queue, load %.4g, wait %.4gs", s.GetAgentsOnline(), s.GetQueueSize(), s.GetLoad(), s.GetWaitAvgSeconds()),
+			"skill " + name, live(s),
 			"at " + s.GetAt().AsTime().Format(time.RFC3339),
 		})
 	}
@@ -144,6 +144,15 @@ func (p *page) context(d *usherv1.DecisionRecord) {
 	if list := d.GetRedacted(); len(list) > 0 {
 		p.line("  kept out of the record as personal: %s", strings.Join(list, ", "))
 	}
+}
+
+// live says what a report said.
+func live(s *usherv1.LiveState) string {
+	out := fmt.Sprintf("%d online, %d in queue, load %.4g, wait %.4gs", s.GetAgentsOnline(), s.GetQueueSize(), s.GetLoad(), s.GetWaitAvgSeconds())
+	if s.GetHandleAvgSeconds() > 0 {
+		out += fmt.Sprintf(", handle %.4gs", s.GetHandleAvgSeconds())
+	}
+	return out
 }
 
 // policies says what each said, in order.
@@ -244,7 +253,7 @@ func (p *page) candidates(d *usherv1.DecisionRecord) {
 		}
 		row := []string{
 			key(c.GetAction()), fmt.Sprintf("%.4g", c.GetScore()), fmt.Sprintf("%.4g", c.GetStdErr()),
-			fmt.Sprintf("%.4g", c.GetPriority()), fmt.Sprintf("%.4g", c.GetProbability()), verdict,
+			fmt.Sprintf("%.4g", c.GetPriority()), fmt.Sprintf("%.4g", c.GetProbability()), waitNote(c, verdict),
 		}
 		rows = append(rows, row)
 	}
@@ -259,6 +268,17 @@ func (p *page) candidates(d *usherv1.DecisionRecord) {
 		}
 		p.line("  %s = %s", key(c.GetAction()), strings.Join(parts, ", "))
 	}
+}
+
+// waitNote adds what the expected wait took off a candidate's priority.
+func waitNote(c *usherv1.Candidate, note string) string {
+	if c.GetWaitCost() == 0 {
+		return note
+	}
+	if note != "" {
+		note += "; "
+	}
+	return note + fmt.Sprintf("waiting there costs %.4g", c.GetWaitCost())
 }
 
 // ranked tells a choice among candidates from a fixed action, which is not scored:

@@ -87,7 +87,7 @@ func suppliedSkills(c *fault.Check, path string, now time.Time, skills map[strin
 		live, at := skills[id], fmt.Sprintf("%s[%q].", path, id)
 		state := event.Skill{
 			AgentsOnline: int(live.GetAgentsOnline()), QueueSize: int(live.GetQueueSize()),
-			Load: live.GetLoad(), WaitSeconds: live.GetWaitAvgSeconds(), At: now,
+			Load: live.GetLoad(), WaitSeconds: live.GetWaitAvgSeconds(), HandleSeconds: live.GetHandleAvgSeconds(), At: now,
 		}
 		if live.GetAt() != nil {
 			state.At = timeOf(c, at+"at", live.GetAt(), now)
@@ -103,6 +103,9 @@ func suppliedSkills(c *fault.Check, path string, now time.Time, skills map[strin
 		}
 		if state.WaitSeconds < 0 {
 			c.Add(at+"wait_avg_seconds", "is %g, must not be negative", state.WaitSeconds)
+		}
+		if state.HandleSeconds < 0 {
+			c.Add(at+"handle_avg_seconds", "is %g, must not be negative", state.HandleSeconds)
 		}
 		out[id] = state
 	}

@@ -80,7 +80,7 @@ func (s *catalogService) report(c *fault.Check, path string, r *usherv1.SkillSta
 	live := r.GetState()
 	out := &event.SkillState{ID: s.deps.NewID(), Skill: r.GetSkill(), State: event.Skill{
 		AgentsOnline: int(live.GetAgentsOnline()), QueueSize: int(live.GetQueueSize()),
-		Load: live.GetLoad(), WaitSeconds: live.GetWaitAvgSeconds(), At: now,
+		Load: live.GetLoad(), WaitSeconds: live.GetWaitAvgSeconds(), HandleSeconds: live.GetHandleAvgSeconds(), At: now,
 	}}
 	if live == nil {
 		c.Add(path+"state", "is required")
@@ -93,6 +93,9 @@ func (s *catalogService) report(c *fault.Check, path string, r *usherv1.SkillSta
 	}
 	if live.GetWaitAvgSeconds() < 0 && !math.IsInf(live.GetWaitAvgSeconds(), 0) {
 		c.Add(path+"state.wait_avg_seconds", "is %g, must not be negative", live.GetWaitAvgSeconds())
+	}
+	if live.GetHandleAvgSeconds() < 0 && !math.IsInf(live.GetHandleAvgSeconds(), 0) {
+		c.Add(path+"state.handle_avg_seconds", "is %g, must not be negative", live.GetHandleAvgSeconds())
 	}
 	return out
 }
@@ -122,7 +125,7 @@ func (s *catalogService) ListSkillStates(_ context.Context, r *usherv1.ListSkill
 	for _, one := range part {
 		resp.States = append(resp.States, &usherv1.SkillStateReport{Skill: one.Skill, State: &usherv1.LiveState{
 			AgentsOnline: int32(one.State.AgentsOnline), QueueSize: int32(one.State.QueueSize), //nolint:gosec // validated
-			Load: one.State.Load, WaitAvgSeconds: one.State.WaitSeconds, At: timestamppb.New(one.State.At),
+			Load: one.State.Load, WaitAvgSeconds: one.State.WaitSeconds, HandleAvgSeconds: one.State.HandleSeconds, At: timestamppb.New(one.State.At),
 		}})
 	}
 	return resp, nil

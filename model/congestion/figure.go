@@ -11,9 +11,9 @@ import (
 
 // Size of the figure and of the plane inside it, in pixels.
 const (
-	figureWidth, figureHeight = 860, 540
+	figureWidth, figureHeight = 860, 590
 	planeLeft, planeRight     = 70, 830
-	planeTop, planeBottom     = 70, 440
+	planeTop, planeBottom     = 86, 456
 )
 
 // colours of the signals and of the references; both are told apart by shape too.
@@ -100,8 +100,9 @@ func (d *drawing) frame(f *Frontier) {
 	const title = "SIMULATED: waiting against resolution, by routing rule"
 	d.add(`<title>%s</title><rect width="%d" height="%d" fill="#ffffff"/>`, title, figureWidth, figureHeight)
 	d.add(`<text x="%d" y="26" font-size="17" font-weight="bold" fill="#222222">%s</text>`, planeLeft, title)
-	d.text(planeLeft, 46, "start", "#444444", fmt.Sprintf("%d groups, %d agents, %.0f arrivals an hour, mean of %d runs of %d days. %s",
-		f.Groups, f.Agents, f.PerHour, f.Runs, f.Days, f.Note))
+	d.text(planeLeft, 46, "start", "#444444", fmt.Sprintf("%d groups, %d agents, %.0f arrivals an hour, mean of %d runs of %d days.",
+		f.Groups, f.Agents, f.PerHour, f.Runs, f.Days))
+	d.text(planeLeft, 63, "start", "#444444", f.Note)
 	for share := d.y0; share <= d.y1+d.step/2; share += d.step {
 		y := d.y(share)
 		d.add(`<line x1="%d" y1="%.1f" x2="%d" y2="%.1f" stroke="#dddddd"/>`, planeLeft, y, planeRight, y)
@@ -117,11 +118,16 @@ func (d *drawing) frame(f *Frontier) {
 	d.add(`<text transform="translate(22 %d) rotate(-90)" text-anchor="middle" fill="#222222">resolved by the first group</text>`, (planeTop+planeBottom)/2)
 }
 
-// curve joins the prices of one signal, from low to high.
+// curve joins the prices of one signal, from low to high. Prices are written where
+// there is room, on the outer side of each curve.
 func (d *drawing) curve(f *Frontier, signal Signal) {
-	colour := colourOf(signal)
-	var line strings.Builder
-	var dots []string
+	const room = 22 // pixels between two prices
+	colour, anchor, dx, dy := colourOf(signal), "start", 7.0, 14.0
+	if signal == Expected {
+		anchor, dx, dy = "end", -6, -6
+	}
+	var line, dots strings.Builder
+	lastX, lastY := math.Inf(-1), math.Inf(-1)
 	for i := range f.Prices {
 		p := &f.Prices[i]
 		if p.Signal != signal {
@@ -129,24 +135,28 @@ func (d *drawing) curve(f *Frontier, signal Signal) {
 		}
 		x, y := d.at(p)
 		fmt.Fprintf(&line, "%.1f,%.1f ", x, y)
-		dots = append(dots, fmt.Sprintf(`<circle cx="%.1f" cy="%.1f" r="4" fill="%s"/><text x="%.1f" y="%.1f" font-size="10" fill="%s">%g</text>`,
-			x, y, colour, x+6, y+12, colour, p.Price))
+		fmt.Fprintf(&dots, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"/>\n", x, y, colour)
+		if math.Hypot(x-lastX, y-lastY) >= room {
+			fmt.Fprintf(&dots, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"10\" text-anchor=\"%s\" fill=\"%s\">%g</text>\n", x+dx, y+dy, anchor, colour, p.Price)
+			lastX, lastY = x, y
+		}
+	}
+	if line.Len() == 0 {
+		return
 	}
 	d.add(`<polyline points="%s" fill="none" stroke="%s" stroke-width="1.5"/>`, strings.TrimSpace(line.String()), colour)
-	for _, dot := range dots {
-		d.add("%s", dot)
-	}
+	d.out.WriteString(dots.String())
 }
 
 func (d *drawing) legend(f *Frontier) {
 	y := float64(planeBottom + 62)
-	d.add(`<circle cx="%d" cy="%.1f" r="4" fill="%s"/>`, planeLeft+4, y-4, colourOf(Expected))
-	d.text(planeLeft+14, y, "start", "#222222", "score minus price x wait expected from the queue")
-	d.add(`<circle cx="%d" cy="%.1f" r="4" fill="%s"/>`, planeLeft+304, y-4, colourOf(Reported))
-	d.text(planeLeft+314, y, "start", "#222222", "the same with the reported mean wait of the last hour")
-	d.add(`<rect x="%d" y="%.1f" width="10" height="10" fill="%s"/>`, planeLeft+620, y-9, referenceColour)
-	d.text(planeLeft+634, y, "start", "#222222", "references")
-	d.text(planeLeft, y+22, "start", "#444444", "Numbers at the dots: price, reward per minute. Up and to the left is better. "+upper(f.Notice)+".")
+	d.add(`<circle cx="%d" cy="%.1f" r="4" fill="%s"/>`, planeLeft+5, y-4, colourOf(Expected))
+	d.text(planeLeft+16, y, "start", "#222222", "score minus price x wait, expected: read off the queue at the moment")
+	d.add(`<circle cx="%d" cy="%.1f" r="4" fill="%s"/>`, planeLeft+5, y+14, colourOf(Reported))
+	d.text(planeLeft+16, y+18, "start", "#222222", "score minus price x wait, reported: the mean of those served in the last hour")
+	d.add(`<rect x="%d" y="%.1f" width="10" height="10" fill="%s"/>`, planeLeft, y+27, referenceColour)
+	d.text(planeLeft+16, y+36, "start", "#222222", "references")
+	d.text(planeLeft, y+58, "start", "#444444", "Numbers at the dots: price, reward per minute. "+upper(f.Notice)+".")
 }
 
 func upper(s string) string {

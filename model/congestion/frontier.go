@@ -226,7 +226,7 @@ func (f *Frontier) conclude(signals []Signal) {
 			}
 			c := best.Against[i]
 			f.Conclusions = append(f.Conclusions, fmt.Sprintf(
-				"price %g on the %s wait dominates %s: mean wait %.1f min against %.1f (difference %+.1f, within %.1f), resolved first %.1f %% against %.1f %% (%+.1f points, within %.1f)",
+				"price %g on the %s wait dominates %s: mean wait %.1f min against %.1f (difference %+.2f, within %.2f), resolved first %.1f %% against %.1f %% (%+.2f points, within %.2f)",
 				best.Price, signal, reference.Routing, best.MeanWait, reference.MeanWait, c.Wait, c.WaitError,
 				100*best.Metrics.Resolved, 100*reference.Metrics.Resolved, 100*c.Resolved, 100*c.ResolvedError))
 		}

@@ -13,14 +13,27 @@ func Cost(price, wait float64) float64 {
 	return min(cost, maxCost)
 }
 
-// ExpectedWait is what a report of live state says of the next one's wait, in the
-// unit of mean, the mean wait of those lately served: none when nobody waits and
-// somebody is free, for a mean still remembers the queue that is gone.
-func ExpectedWait(queue, agents int, load, mean float64) float64 {
-	if queue <= 0 && agents > 0 && load < 1 {
+// State is what a report of live state says of a group. Mean is the mean wait of
+// those lately served and Handle the mean time an agent works on one conversation,
+// in one unit; 0 for a Handle that nobody knows.
+type State struct {
+	Queue, Agents      int
+	Load, Mean, Handle float64
+}
+
+// ExpectedWait is how long the next one will wait, in the unit of Mean: nothing when
+// nobody waits and somebody is free, since a mean still remembers a queue that is
+// gone. Otherwise, with the handle time known, the time until those ahead and then
+// the next one are taken; without it, the mean.
+func (s State) ExpectedWait() float64 {
+	switch {
+	case s.Queue <= 0 && s.Agents > 0 && s.Load < 1:
 		return 0
+	case s.Handle > 0 && s.Agents > 0:
+		return float64(max(s.Queue, 0)+1) * s.Handle / float64(s.Agents)
+	default:
+		return s.Mean
 	}
-	return mean
 }
 
 // maxCost keeps a priority finite, whatever was reported.

@@ -22,12 +22,11 @@ type Signal string
 
 // The signals.
 const (
-	// Expected is read off the queue at the moment: 0 with somebody free, else those
-	// ahead, itself included, x mean handle time / agents.
+	// Expected is what the engine makes of a report that has the mean handle time: the
+	// wait is read off the queue, see [State.ExpectedWait].
 	Expected Signal = "expected"
-	// Reported is what the engine makes of a report of live state, see [ExpectedWait]:
-	// the mean wait of those who got an agent in the last 60 minutes lags behind the
-	// queue, and more so the longer conversations take.
+	// Reported is what it makes of a report without: the mean wait of those who got an
+	// agent in the last 60 minutes. It lags behind the queue.
 	Reported Signal = "reported"
 )
 
@@ -67,14 +66,13 @@ func (s *simulation) choose(j *job) int {
 
 func (s *simulation) expectedWait(g int) float64 {
 	q := &s.groups[g]
+	state := State{Queue: len(q.waiting), Agents: q.agents, Load: 1 - float64(q.idle())/float64(q.agents)}
 	if s.rule.Signal == Reported {
-		load := 1 - float64(q.idle())/float64(q.agents)
-		return ExpectedWait(len(q.waiting), q.agents, load, q.meanWait(s.now))
+		state.Mean = q.meanWait(s.now)
+	} else {
+		state.Handle = q.minutes
 	}
-	if q.idle() > 0 {
-		return 0
-	}
-	return float64(len(q.waiting)+1) * q.minutes / float64(q.agents)
+	return state.ExpectedWait()
 }
 
 // longestIdle returns the place in Capable of the group with the agent who has been

@@ -135,13 +135,16 @@ func TestSameSeedSameNumbers(t *testing.T) {
 	}
 }
 
-func TestReportedWaitForgetsAQueueThatIsGone(t *testing.T) {
+func TestExpectedWait(t *testing.T) {
 	for _, c := range []struct {
-		queue, agents int
-		load, want    float64
-	}{{0, 5, 0.8, 0}, {0, 5, 1, 12}, {1, 5, 0.8, 12}, {0, 0, 0, 12}} {
-		if got := ExpectedWait(c.queue, c.agents, c.load, 12); got != c.want {
-			t.Errorf("ExpectedWait(%d, %d, %g) = %g, want %g", c.queue, c.agents, c.load, got, c.want)
+		state State
+		want  float64
+	}{
+		{State{0, 5, 0.8, 12, 0}, 0}, {State{0, 5, 1, 12, 0}, 12}, {State{1, 5, 0.8, 12, 0}, 12}, {State{0, 0, 0, 12, 0}, 12},
+		{State{0, 5, 0.8, 12, 10}, 0}, {State{0, 5, 1, 12, 10}, 2}, {State{4, 5, 1, 12, 10}, 10}, {State{4, 0, 0, 12, 10}, 12},
+	} {
+		if got := c.state.ExpectedWait(); got != c.want {
+			t.Errorf("ExpectedWait of %+v = %g, want %g", c.state, got, c.want)
 		}
 	}
 }

@@ -201,11 +201,13 @@ type Decision struct {
 
 // Skill is the live state of one skill.
 type Skill struct {
-	AgentsOnline int       `json:"agents_online"`
-	QueueSize    int       `json:"queue_size"`
-	Load         float64   `json:"load"`             // 0..1
-	WaitSeconds  float64   `json:"wait_avg_seconds"` // mean assignment wait of the last 60 minutes
-	At           time.Time `json:"at"`
+	AgentsOnline int     `json:"agents_online"`
+	QueueSize    int     `json:"queue_size"`
+	Load         float64 `json:"load"`             // 0..1
+	WaitSeconds  float64 `json:"wait_avg_seconds"` // mean assignment wait of the last 60 minutes
+	// HandleSeconds is how long an agent works on one conversation; 0 when not known.
+	HandleSeconds float64   `json:"handle_avg_seconds,omitempty"`
+	At            time.Time `json:"at"`
 }
 
 // SkillState is a report of one skill's live state.

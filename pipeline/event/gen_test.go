@@ -79,7 +79,8 @@ func genSkill() *rapid.Generator[Skill] {
 		return Skill{
 			AgentsOnline: rapid.IntRange(0, 1e6).Draw(t, "agents"), QueueSize: rapid.IntRange(0, 1e6).Draw(t, "queue"),
 			Load: rapid.Float64Range(0, 1).Draw(t, "load"), WaitSeconds: rapid.Float64Range(0, 1e5).Draw(t, "wait"),
-			At: genTime().Draw(t, "at"),
+			HandleSeconds: rapid.Float64Range(0, 1e5).Draw(t, "handle"),
+			At:            genTime().Draw(t, "at"),
 		}
 	})
 }

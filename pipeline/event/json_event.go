@@ -63,6 +63,8 @@ func readSkill(d *jx.Decoder, s *Skill) error {
 			return readFloat(d, &s.Load)
 		case "wait_avg_seconds":
 			return readFloat(d, &s.WaitSeconds)
+		case "handle_avg_seconds":
+			return readFloat(d, &s.HandleSeconds)
 		case "at":
 			return readTime(d, &s.At)
 		default:

@@ -210,14 +210,14 @@ func candidatesFromProto(cs []*usherv1.Candidate) []Candidate {
 func liveToProto(s Skill) *usherv1.LiveState {
 	return &usherv1.LiveState{
 		AgentsOnline: clamp32(s.AgentsOnline), QueueSize: clamp32(s.QueueSize), Load: s.Load,
-		WaitAvgSeconds: s.WaitSeconds, At: toTimestamp(s.At),
+		WaitAvgSeconds: s.WaitSeconds, HandleAvgSeconds: s.HandleSeconds, At: toTimestamp(s.At),
 	}
 }
 
 func liveFromProto(s *usherv1.LiveState) Skill {
 	return Skill{
 		AgentsOnline: int(s.GetAgentsOnline()), QueueSize: int(s.GetQueueSize()), Load: s.GetLoad(),
-		WaitSeconds: s.GetWaitAvgSeconds(), At: fromTimestamp(s.GetAt()),
+		WaitSeconds: s.GetWaitAvgSeconds(), HandleSeconds: s.GetHandleAvgSeconds(), At: fromTimestamp(s.GetAt()),
 	}
 }
 

@@ -100,6 +100,7 @@ func (s *SkillState) Validate() error {
 	c.time("state.at", s.State.At)
 	c.finite("state.load", s.State.Load)
 	c.finite("state.wait_avg_seconds", s.State.WaitSeconds)
+	c.finite("state.handle_avg_seconds", s.State.HandleSeconds)
 	if s.State.AgentsOnline < 0 || s.State.AgentsOnline > math.MaxInt32 {
 		c.Add("state.agents_online", "must be between 0 and %d", math.MaxInt32)
 	}

@@ -2068,8 +2068,11 @@ type LiveState struct {
 	Load           float64                `protobuf:"fixed64,3,opt,name=load,proto3" json:"load,omitempty"`
 	WaitAvgSeconds float64                `protobuf:"fixed64,4,opt,name=wait_avg_seconds,json=waitAvgSeconds,proto3" json:"wait_avg_seconds,omitempty"`
 	At             *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Mean time that an agent works on one conversation, when it is known: the expected
+	// wait is then read off the queue, else it is wait_avg_seconds.
+	HandleAvgSeconds float64 `protobuf:"fixed64,6,opt,name=handle_avg_seconds,json=handleAvgSeconds,proto3" json:"handle_avg_seconds,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *LiveState) Reset() {
@@ -2135,6 +2138,13 @@ func (x *LiveState) GetAt() *timestamppb.Timestamp {
 		return x.At
 	}
 	return nil
+}
+
+func (x *LiveState) GetHandleAvgSeconds() float64 {
+	if x != nil {
+		return x.HandleAvgSeconds
+	}
+	return 0
 }
 
 var File_usher_v1_decision_proto protoreflect.FileDescriptor
@@ -2387,14 +2397,15 @@ const file_usher_v1_decision_proto_rawDesc = "" +
 	"\x05truth\x18\x06 \x01(\tR\x05truth\x12\x14\n" +
 	"\x05cause\x18\a \x01(\tR\x05cause\x12\x16\n" +
 	"\x06source\x18\b \x01(\tR\x06source\x12+\n" +
-	"\x03age\x18\t \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xb9\x01\n" +
+	"\x03age\x18\t \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xe7\x01\n" +
 	"\tLiveState\x12#\n" +
 	"\ragents_online\x18\x01 \x01(\x05R\fagentsOnline\x12\x1d\n" +
 	"\n" +
 	"queue_size\x18\x02 \x01(\x05R\tqueueSize\x12\x12\n" +
 	"\x04load\x18\x03 \x01(\x01R\x04load\x12(\n" +
 	"\x10wait_avg_seconds\x18\x04 \x01(\x01R\x0ewaitAvgSeconds\x12*\n" +
-	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at2\x96\x04\n" +
+	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12,\n" +
+	"\x12handle_avg_seconds\x18\x06 \x01(\x01R\x10handleAvgSeconds2\x96\x04\n" +
 	"\x0fDecisionService\x12z\n" +
 	"\vNextActions\x12\x1c.usher.v1.NextActionsRequest\x1a\x1d.usher.v1.NextActionsResponse\".\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/{parent=accounts/*}/nextActions\x12\x7f\n" +
 	"\vGetDecision\x12\x1c.usher.v1.GetDecisionRequest\x1a\x1d.usher.v1.GetDecisionResponse\"3\x82\xd3\xe4\x93\x02-b\bdecision\x12!/v1/{name=accounts/*/decisions/*}\x12{\n" +
