@@ -35,11 +35,6 @@ type PastDraws interface {
 	ShareCap(key string) float64
 }
 
-// proof is a model that counts an arm's rewards above the middle of their range.
-type proof interface {
-	Positives(arm string) int64
-}
-
 // distribute makes the exact distribution that is live at this instant: what
 // exploration says, within what new arms, flagged conversations and spent budgets
 // allow. Whatever these take away goes to the greedy answer, so the sum stays 1. The
@@ -121,10 +116,7 @@ func (t *turn) shareCap(i int) float64 {
 		}
 		return 1
 	}
-	if m, ok := any(t.model).(proof); ok {
-		return ShareCap(m.Positives(t.arms[i].ID))
-	}
-	return 1
+	return ShareCap(t.model.Positives(t.arms[i].ID))
 }
 
 // hope is what exploration compares candidates by.

@@ -23,14 +23,17 @@ var ErrFormat = errors.New("not a usable model artifact")
 const (
 	magic       = "USHERMDL"
 	major       = 2
-	minor       = 1
+	minor       = 2
 	headerSize  = len(magic) + 2
 	maxArtifact = 1 << 30
 	maxVersion  = 256
 )
 
 // Since when sections are there.
-const minorNames = 1
+const (
+	minorNames    = 1
+	minorEvidence = 2
+)
 
 // Encode returns the artifact. The same model gives the same bytes.
 func (m *Model) Encode() []byte {
@@ -51,6 +54,7 @@ func (m *Model) Encode() []byte {
 	w.dense(&c.dense)
 	w.quality(&c.quality)
 	w.names(&c.names)
+	w.evidence(&c.evidence, c.seen)
 	sum := sha256.Sum256(w.b)
 	return append(w.b, sum[:]...)
 }
@@ -120,6 +124,10 @@ func (r *reader) sections(c *core, gotMinor byte) {
 	r.quality(&c.quality)
 	if gotMinor >= minorNames {
 		r.names(&c.names, c.lin.cols.len())
+	}
+	c.evidence.grow(c.lin.cols.len())
+	if gotMinor >= minorEvidence {
+		r.evidence(&c.evidence, c.seen)
 	}
 }
 

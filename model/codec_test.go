@@ -195,11 +195,15 @@ func doctored(data []byte, change func(body []byte) []byte) []byte {
 
 func TestFormatVersionsAreReadOrRefusedClearly(t *testing.T) {
 	l := taught(t, 50, "number")
-	l.core.names = names{} // as a program of minor version 0 would have it
+	// As a program of minor version 0 would have it.
+	l.core.names = names{}
+	clear(l.core.evidence.good)
+	clear(l.core.evidence.sum)
 	m := l.Snapshot("v")
 	data := m.Encode()
 	var section writer
 	section.names(&m.core.names)
+	section.evidence(&m.core.evidence, m.core.seen)
 	old, err := Decode(doctored(data, func(b []byte) []byte {
 		b[len(magic)+1] = 0
 		return b[:len(b)-len(section.b)]

@@ -82,6 +82,7 @@ func (l *Learner) Learn(e Example) error {
 	l.account(e.Reward, predicted)
 	if at := c.armColumn(&e.Arms[e.Chosen]); at >= 0 {
 		c.seen[at]++
+		c.evidence.add(at, e.Reward)
 	}
 	return nil
 }
@@ -235,6 +236,7 @@ func (l *Learner) resize() {
 	for len(c.seen) < c.lin.cols.len() {
 		c.seen = append(c.seen, 0)
 	}
+	c.evidence.grow(len(c.seen))
 }
 
 // Snapshot freezes the learner under a version. The learner goes on unaffected.
@@ -242,6 +244,6 @@ func (l *Learner) Snapshot(version string) *Model {
 	c := &l.core
 	return &Model{version: version, core: core{
 		lo: c.lo, hi: c.hi, schema: c.schema, seen: append([]int64(nil), c.seen...),
-		lin: c.lin.clone(), scale: c.scale.clone(), good: c.good.clone(), names: c.names.clone(), dense: c.dense.clone(), quality: c.quality,
+		lin: c.lin.clone(), scale: c.scale.clone(), good: c.good.clone(), names: c.names.clone(), evidence: c.evidence.clone(), dense: c.dense.clone(), quality: c.quality,
 	}}
 }

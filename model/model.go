@@ -14,15 +14,16 @@ type Model struct {
 
 // core is what learner and model share: everything that a score needs.
 type core struct {
-	lo, hi  float64
-	schema  uint64
-	seen    []int64 // examples learned, by column
-	lin     linear
-	scale   scales
-	good    success
-	names   names
-	dense   dense
-	quality quality
+	lo, hi   float64
+	schema   uint64
+	seen     []int64 // examples learned, by column
+	lin      linear
+	scale    scales
+	good     success
+	names    names
+	evidence evidence
+	dense    dense
+	quality  quality
 }
 
 // Scratch is the working memory of one scorer. The zero value is ready; give
