@@ -2,7 +2,7 @@ package replay
 
 import (
 	"cmp"
-	"slices"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -16,16 +16,29 @@ import (
 // candidates away. out has the traces of all policies.
 func (f *former) blame(d, out *event.Decision) []Cause {
 	from, to := cmp.Or(d.Policy, policy.DefaultName), cmp.Or(out.Policy, policy.DefaultName)
-	if c := f.byPolicy[to]; c != nil {
-		if causes := f.gained(c, d, out, from == to); len(causes) > 0 {
+	now, then := f.byPolicy[to], f.byPolicy[from]
+	// A policy that was not asked then may have held all along.
+	asked := reached(traceOf(d, to))
+	if now != nil && (asked || now.Kind != policystore.Changed) {
+		if causes := f.gained(now, d, out, from == to); len(causes) > 0 {
 			return causes
 		}
 	}
-	if c := f.byPolicy[from]; c != nil && from != to {
-		if causes := f.lost(c, d, out); len(causes) > 0 {
+	if then != nil && from != to {
+		if causes := f.lost(then, d, out); len(causes) > 0 {
 			return causes
 		}
 	}
+	if now != nil && !asked {
+		if causes := f.gained(now, d, out, from == to); len(causes) > 0 {
+			return causes
+		}
+	}
+	return f.denied(d, out, from, to)
+}
+
+// denied blames the policies that let others decide, or take candidates away.
+func (f *former) denied(d, out *event.Decision, from, to string) []Cause {
 	var causes []Cause
 	for i := range f.changes {
 		c := &f.changes[i]
@@ -46,6 +59,8 @@ func (f *former) blame(d, out *event.Decision) []Cause {
 	return causes
 }
 
+func reached(t *event.PolicyTrace) bool { return t != nil && t.State != event.NotReached }
+
 func traceOf(d *event.Decision, name string) *event.PolicyTrace {
 	for i := range d.Policies {
 		if d.Policies[i].Policy == name {
@@ -59,23 +74,72 @@ func matched(t *event.PolicyTrace) bool { return t != nil && t.State == event.Tr
 
 // gained is why a policy holds now; still says that it held before, too.
 func (f *former) gained(c *policystore.Difference, d, out *event.Decision, still bool) []Cause {
-	if c.Kind == policystore.Removed {
-		return nil
-	}
-	trace := traceOf(out, c.Policy)
-	var p *policy.Policy
-	if r := f.draft.Find(c.Policy); r != nil {
-		p = r.Policy()
-	}
 	switch {
+	case c.Kind == policystore.Removed:
+		return nil
 	case c.Kind == policystore.Moved:
 		return []Cause{{Policy: c.Policy, Path: "position", Kind: string(c.Kind)}}
 	case c.Kind == policystore.Added:
-		return causesOf(c, p, trace, nil)
-	case still && samePart(traceOf(d, c.Policy), trace):
+		return causesOf(c, f.drafted(c.Policy), traceOf(out, c.Policy))
+	case still && samePart(traceOf(d, c.Policy), traceOf(out, c.Policy)):
 		return fieldsOf(c, func(path string) bool { return strings.Contains(path, "effect") })
 	}
-	return orElse(causesOf(c, p, trace, c.Fields), func() []Cause { return fieldsOf(c, nil) })
+	return f.turned(c, d, out)
+}
+
+// drafted is the policy as the draft has it, nil when it has none of that name.
+func (f *former) drafted(name string) *policy.Policy {
+	if r := f.draft.Find(name); r != nil {
+		return r.Policy()
+	}
+	return nil
+}
+
+// turned is why a policy that both lists have holds, or its exception does, in one of
+// them alone.
+func (f *former) turned(c *policystore.Difference, d, out *event.Decision) []Cause {
+	then, now := traceOf(d, c.Policy), traceOf(out, c.Policy)
+	var causes []Cause
+	if disabled(then) || disabled(now) {
+		causes = fieldsOf(c, func(path string) bool { return overlaps(path, "enabled") || overlaps(path, "schedule") })
+	} else if causes = f.edited(c.Policy, then, now); len(causes) == 0 {
+		causes = fieldsOf(c, func(path string) bool { return !overlaps(path, "when") && !overlaps(path, "exception.when") })
+	}
+	if len(causes) == 0 {
+		return fieldsOf(c, nil)
+	}
+	return causes
+}
+
+func disabled(t *event.PolicyTrace) bool { return t != nil && t.State == event.Disabled }
+
+// edited are the changed conditions of a policy that its state turns on.
+func (f *former) edited(name string, then, now *event.PolicyTrace) []Cause {
+	before, after := f.policies[name], f.drafted(name)
+	if before == nil || after == nil || then == nil || now == nil {
+		return nil
+	}
+	was := side{condition: before.When, path: "when", leaves: leavesOf(then)}
+	is := side{condition: after.When, path: "when", leaves: leavesOf(now)}
+	if then.Exception || now.Exception {
+		was.path, is.path = "exception.when", "exception.when"
+		switch {
+		case before.Exception == nil && after.Exception == nil:
+			return nil
+		case before.Exception == nil:
+			is.condition = after.Exception.When
+			return (&overlaid{now: &is}).causes(name)
+		case after.Exception == nil:
+			was.condition = before.Exception.When
+			return (&overlaid{former: &was}).causes(name)
+		}
+		was.condition, is.condition = before.Exception.When, after.Exception.When
+	}
+	var causes []Cause
+	for _, e := range merge(was, is).decisive() {
+		causes = append(causes, e.causes(name)...)
+	}
+	return causes
 }
 
 // samePart reports whether the exception decided both times, or neither time.
@@ -87,27 +151,15 @@ func samePart(a, b *event.PolicyTrace) bool {
 func (f *former) lost(c *policystore.Difference, d, out *event.Decision) []Cause {
 	switch c.Kind {
 	case policystore.Removed:
-		return causesOf(c, f.policies[c.Policy], traceOf(d, c.Policy), nil)
+		return causesOf(c, f.policies[c.Policy], traceOf(d, c.Policy))
 	case policystore.Moved:
 		return []Cause{{Policy: c.Policy, Path: "position", Kind: string(c.Kind)}}
 	case policystore.Added, policystore.Changed:
 	}
-	trace := traceOf(out, c.Policy)
-	if trace == nil || trace.State == event.NotReached {
+	if !reached(traceOf(out, c.Policy)) {
 		return nil
 	}
-	var p *policy.Policy
-	if r := f.draft.Find(c.Policy); r != nil {
-		p = r.Policy()
-	}
-	return orElse(causesOf(c, p, trace, c.Fields), func() []Cause { return fieldsOf(c, nil) })
-}
-
-func orElse(list []Cause, other func() []Cause) []Cause {
-	if len(list) > 0 {
-		return list
-	}
-	return other()
+	return f.turned(c, d, out)
 }
 
 // fieldsOf are the changed places of a policy that keep says.
@@ -121,9 +173,9 @@ func fieldsOf(c *policystore.Difference, keep func(path string) bool) []Cause {
 	return out
 }
 
-// causesOf are the conditions of a policy that its state turns on, of fields, when
-// there are such, only the changed ones. A policy without conditions is its own cause.
-func causesOf(c *policystore.Difference, p *policy.Policy, trace *event.PolicyTrace, fields []policystore.FieldDiff) []Cause {
+// causesOf are the conditions that the state of a policy turns on which one list has
+// alone. A policy without conditions is its own cause.
+func causesOf(c *policystore.Difference, p *policy.Policy, trace *event.PolicyTrace) []Cause {
 	if p == nil || trace == nil {
 		return nil
 	}
@@ -131,15 +183,13 @@ func causesOf(c *policystore.Difference, p *policy.Policy, trace *event.PolicyTr
 	if trace.Exception && p.Exception != nil {
 		root, prefix = p.Exception.When, "exception.when"
 	}
-	leaves := leavesOf(trace)
-	if root == nil && fields == nil {
+	if root == nil {
 		return []Cause{{Policy: c.Policy, Kind: string(c.Kind)}}
 	}
 	var out []Cause
+	leaves := leavesOf(trace)
 	for _, path := range pivots(root, prefix, leaves) {
-		if fields == nil || slices.ContainsFunc(fields, func(f policystore.FieldDiff) bool { return overlaps(f.Path, path) }) {
-			out = append(out, Cause{Policy: c.Policy, Path: path, Attribute: leaves[path].Attribute, Kind: string(c.Kind)})
-		}
+		out = append(out, Cause{Policy: c.Policy, Path: path, Attribute: attributeAt(leaves, path), Kind: string(c.Kind)})
 	}
 	return out
 }
@@ -236,6 +286,9 @@ func worth(c *policy.Condition, path string, truth func(string) event.Truth) eve
 	}
 	parts, paths := children(c, path)
 	if len(parts) == 0 {
+		if reflect.ValueOf(*c).IsZero() {
+			return event.True // it says nothing, and no trace tells of it
+		}
 		return truth(path)
 	}
 	trues, falses := 0, 0

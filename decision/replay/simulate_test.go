@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -164,6 +165,49 @@ func TestChangesAreCountedByCondition(t *testing.T) {
 		if len(r.Examples) != min(3, int(test.changed)) || !slices.IsSortedFunc(r.Examples, func(a, b replay.Change) int { return b.Time.Compare(a.Time) }) {
 			t.Errorf("%s: examples %+v", name, r.Examples)
 		}
+	}
+}
+
+// The condition that made the difference alone is blamed, wherever the others went.
+func TestBlameIsCounterfactual(t *testing.T) {
+	const doc = `{"when": %s, "effect": {"fixed": {"actions": [{"target": "desk"}]}}}`
+	leaf := func(attribute, operator string, value any) string {
+		return fmt.Sprintf(`{"attribute": %q, "operator": %q, "value": %v}`, attribute, operator, value)
+	}
+	all := func(parts ...string) string { return `{"all": [` + strings.Join(parts, ", ") + `]}` }
+	either := func(parts ...string) string { return `{"any": [` + strings.Join(parts, ", ") + `]}` }
+	n1, n2, z1, k := leaf("n", "greater_than_or_equal", 1), leaf("n", "greater_than_or_equal", 2), leaf("z", "equal", 1), leaf("k", "exists", true)
+	for name, test := range map[string]struct{ live, draft, want string }{
+		"removed, another changed to no effect": {all(n1, z1), all(n2), "[{{p when.all[1] z REMOVED} 9}]"},
+		"removed":                               {all(n1, z1), all(n1), "[{{p when.all[1] z REMOVED} 9}]"},
+		"removed, the first":                    {all(z1, n1), all(n1), "[{{p when.all[0] z REMOVED} 9}]"},
+		"all for its part":                      {all(z1, n1), n1, "[{{p when.all[0] z REMOVED} 9}]"},
+		"added":                                 {n1, all(n2, z1), "[{{p when.all[1] z ADDED} 9}]"},
+		"added before":                          {all(n1), all(z1, n1), "[{{p when.all[0] z ADDED} 9}]"},
+		"moved and changed":                     {all(n1, z1), all(leaf("z", "less_than", 3), n1), "[{{p when.all[0] z CHANGED} 2}]"},
+		"another attribute":                     {all(n1, z1), all(n1, leaf("z2", "exists", false)), "[{{p when.all[1] z REMOVED} 9}]"},
+		"an alternative":                        {either(z1, leaf("n", "less_than", 0)), either(z1, n1, leaf("n", "less_than", 1)), "[{{p when.any[1] n ADDED} 9}]"},
+		"within an alternative":                 {all(n1, either(z1, leaf("z", "equal", 2))), all(n2, either(leaf("z", "equal", 2))), "[{{p when.all[1].any[0] z REMOVED} 1}]"},
+		"the condition went":                    {z1, `{"all": []}`, "[{{p when z REMOVED} 9}]"},
+		"a negation":                            {all(`{"not": `+z1+`}`, n1), all(n2, `{"not": `+leaf("z", "less_than", 2)+`}`), "[{{p when.all[1].not z CHANGED} 1}]"},
+		"both alone are enough":                 {all(n1, k), all(leaf("n", "equal", 7), leaf("k", "equal", 3)), "[{{p when.all[0] n CHANGED} 10} {{p when.all[1] k CHANGED} 10}]"},
+		"one kind of group for another":         {all(n1, z1), either(n1, z1), "[{{p when.any[0] n CHANGED} 9}]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := build(t)
+			h.put("p", fmt.Sprintf(doc, test.live))
+			h.put("rest", `{"effect": {"rank": {}}}`)
+			h.mode(control.Mode{Kind: decision.ModeOff})
+			var log diary
+			for i := range 10 {
+				d := h.decide(decision.Request{RequestID: fmt.Sprint("r", i), Attributes: map[string]any{"n": 5, "z": i, "k": 1}, Candidates: candidates("care")})
+				log = append(log, replay.Row{Decision: d})
+			}
+			draft := h.draft(map[string]string{"p": fmt.Sprintf(doc, test.draft), "rest": `{"effect": {"rank": {}}}`}, "p", "rest")
+			if got := fmt.Sprint(h.simulate(log, draft).Conditions); got != test.want {
+				t.Errorf("by %s, want %s", got, test.want)
+			}
+		})
 	}
 }
 
