@@ -163,6 +163,7 @@ func TestLoopEmbedded(t *testing.T) {
 		},
 	}
 	s.play()
+	s.rollBack()
 
 	// A restart keeps policies, tokens and models.
 	s.api().must("POST", "/v1/accounts/default/policies?policy_id=vip", map[string]any{

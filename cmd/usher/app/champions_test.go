@@ -135,6 +135,40 @@ func TestChampionsFollowTheLog(t *testing.T) {
 	}
 }
 
+// TestTheModelBeforeStaysWarm: going back, and forth, fetches and reads nothing.
+func TestTheModelBeforeStaysWarm(t *testing.T) {
+	s := &shelf{models: map[string][]byte{"default/v1": artifact(t, "v1"), "default/v2": artifact(t, "v2")}}
+	r := follow(t, s)
+	p := promoter{control: r.control, author: "test"}
+	for _, version := range []string{"v1", "v2"} {
+		if err := p.Promote(t.Context(), "default", version, "better"); err != nil {
+			t.Fatal(err)
+		}
+		r.wants(t, version)
+	}
+	first := r.registry.Previous("default")
+	s.set(true) // the warehouse is away
+	s.mu.Lock()
+	asked := s.asked
+	s.mu.Unlock()
+	if _, err := r.control.Rollback(t.Context(), "default", control.Author{Name: "ann", Reason: "worse"}); err != nil {
+		t.Fatal(err)
+	}
+	r.wants(t, "v1")
+	if r.registry.Current("default") != first {
+		t.Error("the model that is live again is not the one that was kept")
+	}
+	if err := p.Promote(t.Context(), "default", "v2", "after all"); err != nil {
+		t.Fatal(err)
+	}
+	r.wants(t, "v2")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asked != asked {
+		t.Errorf("%d models were fetched", s.asked-asked)
+	}
+}
+
 func TestChampionIsFetchedWhenTheWarehouseIsBack(t *testing.T) {
 	s := &shelf{away: true, models: map[string][]byte{"default/v1": artifact(t, "v1")}}
 	r := follow(t, s)
