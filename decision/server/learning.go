@@ -51,21 +51,6 @@ func (s *learningService) DistilModel(context.Context, *usherv1.DistilModelReque
 	return nil, errNoLearning()
 }
 
-// ListLadder lists where every scope stands.
-func (s *learningService) ListLadder(context.Context, *usherv1.ListLadderRequest) (*usherv1.ListLadderResponse, error) {
-	return nil, errNoLearning()
-}
-
-// AdvanceMode takes a scope one step up.
-func (s *learningService) AdvanceMode(context.Context, *usherv1.AdvanceModeRequest) (*usherv1.AdvanceModeResponse, error) {
-	return nil, errNoLearning()
-}
-
-// RetreatMode takes a scope back at once.
-func (s *learningService) RetreatMode(context.Context, *usherv1.RetreatModeRequest) (*usherv1.RetreatModeResponse, error) {
-	return nil, errNoLearning()
-}
-
 // ListArms lists the live model's arms.
 func (s *learningService) ListArms(context.Context, *usherv1.ListArmsRequest) (*usherv1.ListArmsResponse, error) {
 	return nil, errNoLearning()

@@ -78,6 +78,8 @@ type Deps struct {
 	Verifier  Verifier
 	Simulator Simulator
 	Usage     UsageSource
+	// Ladder tests and moves scopes; nil leaves only the way back.
+	Ladder Ladder
 	// Catalog and Functions may be nil: then there is no catalogue here.
 	Catalog   *catalog.Catalog
 	Functions FunctionCaller

@@ -67,5 +67,5 @@ func (n *node) trainerPhase() run.Phase {
 			return worker{}, err
 		}
 		return worker{run: t.Run}, nil
-	})}}
+	}), n.ladderWatch()}}
 }
