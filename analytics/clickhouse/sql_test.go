@@ -20,7 +20,8 @@ var update = flag.Bool("update", false, "rewrite the SQL snapshots")
 func queryData(name string) any {
 	narrow := scope{Account: "account = {account:String}", Target: "decision_id = {id:String}", Objective: "objective = {objective:String}", Now: "now64(3, 'UTC')"}
 	switch name {
-	case "training_rows", "training_progress", "outcomes_of_decision", "roll_hours", "replay_rows", "objective":
+	case "training_rows", "training_progress", "outcomes_of_decision", "roll_hours", "replay_rows", "objective",
+		"learning_delays", "learning_open":
 		return narrow
 	case "list_decisions":
 		return analytics.DecisionQuery{ConversationID: "c", ConsumerID: "u", Policy: "p", Chosen: "k", DecidedBy: "model", BeforeID: "d"}
@@ -32,6 +33,8 @@ func queryData(name string) any {
 		}
 	case "ladder_rows", "ladder_match":
 		return ladderScope{scope: narrow}
+	case "value_sums":
+		return valueScope{scope: narrow, Segment: "intent", Weight: "if(baseline = chosen, 1 / least(propensity, 1), 0)"}
 	case "dirty_hours":
 		return everything()
 	case "rollups":
