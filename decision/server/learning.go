@@ -20,7 +20,7 @@ func learningRules() map[string]rpc.Rule {
 	return map[string]rpc.Rule{
 		"GetLearning":           {Scope: rpc.ScopeRead, Account: byName},
 		"EstimateValue":         look,
-		"DistilModel":           {Scope: rpc.ScopeRead, Account: byName},
+		"DistilModel":           {Scope: rpc.ScopeRead, Account: byName, Timeout: simulationTimeout},
 		"ListLadder":            look,
 		"AdvanceMode":           change,
 		"RetreatMode":           change,
@@ -43,11 +43,6 @@ func (s *learningService) GetLearning(context.Context, *usherv1.GetLearningReque
 
 // EstimateValue estimates another way of deciding from the log.
 func (s *learningService) EstimateValue(context.Context, *usherv1.EstimateValueRequest) (*usherv1.EstimateValueResponse, error) {
-	return nil, errNoLearning()
-}
-
-// DistilModel reads candidate policies out of a model.
-func (s *learningService) DistilModel(context.Context, *usherv1.DistilModelRequest) (*usherv1.DistilModelResponse, error) {
 	return nil, errNoLearning()
 }
 

@@ -78,6 +78,8 @@ type Deps struct {
 	Verifier  Verifier
 	Simulator Simulator
 	Usage     UsageSource
+	// Distiller may be nil, too.
+	Distiller Distiller
 	// Ladder tests and moves scopes; nil leaves only the way back.
 	Ladder Ladder
 	// Catalog and Functions may be nil: then there is no catalogue here.

@@ -58,10 +58,14 @@ func (n *node) source() pipeline.Source {
 func (n *node) trainerPhase() run.Phase {
 	return run.Phase{Name: "trainer", Drain: n.cfg.StopAfter, Parts: []run.Part{late("trainer", func(context.Context) (worker, error) {
 		rows := trainingStore{db: n.engines.store}
+		other, err := n.challenger()
+		if err != nil {
+			return worker{}, err
+		}
 		t, err := trainer.New(trainerConfig(n.cfg), trainer.Deps{
 			Directory: directory{store: n.state.store}, Rows: rows, Store: rows,
 			Promoter: promoter{control: n.state.control, author: "usher-trainer"},
-			Now:      n.opts.Now, Log: n.log, Metrics: trainer.NewMetrics(n.reg),
+			Now:      n.opts.Now, Log: n.log, Metrics: trainer.NewMetrics(n.reg), Challenger: other,
 		})
 		if err != nil {
 			return worker{}, err

@@ -108,11 +108,15 @@ func (n *node) doorServer() (*rpc.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	trees, err := n.distiller()
+	if err != nil {
+		return nil, err
+	}
 	services := server.New(server.Deps{
 		Engine: engine, Policies: n.state.policies, Control: n.state.control, Tokens: n.state.tokens,
 		Recorder: n.serving.spool, Records: n.engines.warehouse, Models: n.engines.warehouse, Contexts: n.serving.contexts,
 		Skills: n.serving.skills, Catalog: n.state.catalog, Functions: n.state.functions,
-		Latest: n.serving.spool, Search: n.engines.warehouse, Usage: n.engines.warehouse, Verifier: verifier, Simulator: simulator,
+		Latest: n.serving.spool, Search: n.engines.warehouse, Usage: n.engines.warehouse, Verifier: verifier, Simulator: simulator, Distiller: trees,
 		Ladder: steps,
 		Log:    n.log, Now: n.opts.Now, NewID: newID, MaxSkew: n.cfg.Pipeline.MaxSkew,
 	})

@@ -20,7 +20,7 @@ func trainerConfig(cfg *config.Config) trainer.Config {
 	c := trainer.DefaultConfig()
 	t := cfg.Training
 	c.Check, c.MinRows, c.GrowthShare, c.MaxAge = t.Check, int64(t.MinRows), t.GrowthShare, t.MaxAge
-	c.Window, c.MaxRows, c.Parallel = t.Window, t.MaxRows, t.Parallel
+	c.Window, c.MaxRows, c.Parallel, c.ChallengeEvery = t.Window, t.MaxRows, t.Parallel, t.Challenger
 	return c
 }
 

@@ -103,6 +103,11 @@ type Training struct {
 	Window      Duration `koanf:"window" doc:"how far back decisions are learned from"`
 	MaxRows     int      `koanf:"max_rows" doc:"decisions of one fit at the most, the newest; about 2 kB of memory each"`
 	Parallel    int      `koanf:"parallel" doc:"accounts that are fitted at once"`
+
+	Challenger       Duration `koanf:"challenger" doc:"least time between two challenges to an account's models by golearn's trees, in a process of their own; 0 for none"`
+	ChallengerRows   int      `koanf:"challenger_rows" doc:"newest rows of one challenge at the most"`
+	ChallengerTime   Duration `koanf:"challenger_time" doc:"longest golearn may work on one challenge or distillation"`
+	ChallengerMemory int      `koanf:"challenger_memory" doc:"MiB that golearn may take for one challenge or distillation"`
 }
 
 // Decision is what one answer may cost and rely on.
@@ -132,6 +137,7 @@ func Default() Config {
 		Training: Training{
 			Check: time.Second, MinRows: 100, GrowthShare: 0.1, MaxAge: 30 * time.Second,
 			Window: 90 * 24 * time.Hour, MaxRows: 200_000, Parallel: 1,
+			Challenger: time.Hour, ChallengerRows: 20_000, ChallengerTime: 30 * time.Second, ChallengerMemory: 512,
 		},
 		Decision:  Decision{Budget: 50 * time.Millisecond, SkillMaxAge: 10 * time.Minute},
 		Log:       Log{Level: "info", Format: "text"},
@@ -176,6 +182,7 @@ func (c *Config) Validate() error {
 		{"training.check", c.Training.Check},
 		{"training.max_age", c.Training.MaxAge},
 		{"training.window", c.Training.Window},
+		{"training.challenger_time", c.Training.ChallengerTime},
 		{"stop_after", c.StopAfter},
 	} {
 		if d.value <= 0 {
@@ -201,6 +208,8 @@ func (c *Config) validateNumbers(check *fault.Check) {
 		{"training.min_rows", c.Training.MinRows, 1},
 		{"training.max_rows", c.Training.MaxRows, c.Training.MinRows},
 		{"training.parallel", c.Training.Parallel, 1},
+		{"training.challenger_rows", c.Training.ChallengerRows, 1000},
+		{"training.challenger_memory", c.Training.ChallengerMemory, 64},
 	} {
 		if n.value < n.least {
 			check.Add(n.key, "%d must be at least %d", n.value, n.least)
@@ -208,6 +217,9 @@ func (c *Config) validateNumbers(check *fault.Check) {
 	}
 	if r := c.ClickHouse.MemoryRatio; r <= 0 || r > 1 {
 		check.Add("clickhouse.memory_ratio", "%v must be above 0 and at most 1", r)
+	}
+	if every := c.Training.Challenger; every < 0 {
+		check.Add("training.challenger", "%v must be 0 or more", every)
 	}
 	if r := c.Training.GrowthShare; r <= 0 || r > 1 {
 		check.Add("training.growth_share", "%v must be above 0 and at most 1", r)
