@@ -60,7 +60,8 @@ const (
 	// WayForetells: the log cannot tell the gain, and the lower bound of how much
 	// better it foretells rewards is above 0.
 	WayForetells = "foretells"
-	// WayShadow: the log cannot tell, and nothing that is decided follows it.
+	// WayShadow: the log cannot tell, there is no model yet and nothing that is
+	// decided would follow it.
 	WayShadow = "shadow"
 )
 
@@ -271,8 +272,8 @@ func (g *Gate) judge(v *Verdict, shadow bool) (way, reason string) {
 	case v.EdgeLower > 0:
 		return WayForetells, fmt.Sprintf("the log cannot tell: %s; but it foretells rewards better than %s, beyond chance (loss %.4f against %.4f, better by at least %.4f)",
 			bounds, foretold, mine, theirs, v.EdgeLower)
-	case shadow && mine <= theirs:
-		return WayShadow, fmt.Sprintf("nothing that is decided follows it, and it foretells rewards no worse than %s (loss %.4f against %.4f); %s",
+	case shadow && !g.hasChampion:
+		return WayShadow, fmt.Sprintf("nothing that is decided follows it, and it foretells rewards better than %s so far (loss %.4f against %.4f); %s",
 			foretold, mine, theirs, bounds)
 	default:
 		return "", fmt.Sprintf("the log cannot tell: %s; and it does not foretell rewards better than %s beyond chance (loss %.4f against %.4f)",

@@ -120,6 +120,7 @@ func TestGateMayBeAskedAfterEveryRow(t *testing.T) {
 		})
 		below, above = below+count(missed[0]), above+count(missed[1])
 	}
+	t.Logf("the lower bound lost the gain in %d of %d runs, the upper in %d", below, plays, above)
 	// Each bound may fail in 5 % of runs; 0.096 is three standard errors above.
 	if share := float64(below) / plays; share > 0.096 {
 		t.Errorf("lower bound above the true gain in %.3f of runs", share)
@@ -148,6 +149,7 @@ func TestWorseIsNeverPromoted(t *testing.T) {
 				c.watch(seed, rows, func(g *evaluate.Gate) { passed = passed || g.Verdict(true).Pass })
 				let += count(passed)
 			}
+			t.Logf("promoted in %d of %d runs", let, plays)
 			if let > 1 {
 				t.Errorf("promoted in %d of %d runs", let, plays)
 			}
