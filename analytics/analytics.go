@@ -154,3 +154,17 @@ const (
 
 // ErasedIDs are the keyed hashes of what one erasure removed, by kind.
 type ErasedIDs map[string]map[string]bool
+
+// LearningState is what there is to learn from under one objective.
+type LearningState struct {
+	Rows    uint64    // as [TrainingProgress] counts them
+	KnownAt time.Time // when the newest outcome was stored
+	// Open are the decisions inside of their window that nothing has come of.
+	Open uint64
+	// Maturity is the chance that an outcome that will come has come by now, over the
+	// open decisions and by the delays of those that came; 1 when none is open.
+	Maturity float64
+	// Explored counts the decisions of the last hour that were given to exploration, by
+	// what was chosen.
+	Explored map[string]uint64
+}

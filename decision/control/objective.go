@@ -79,6 +79,32 @@ func readObjective(r configlog.Resource) (Objective, error) {
 	}, nil
 }
 
+// ObjectiveVersion is an objective as one write left it.
+type ObjectiveVersion struct {
+	Objective
+	Author, Reason string
+}
+
+// ObjectiveVersions lists what an objective ever said, newest first. None is a
+// NotFound fault.
+func (c *Control) ObjectiveVersions(account, id string) ([]ObjectiveVersion, error) {
+	var out []ObjectiveVersion
+	for _, v := range slices.Backward(c.store.State().History(account, configlog.KindObjective)) {
+		if v.Name != id || v.Deleted {
+			continue
+		}
+		o, err := readObjective(v.Resource)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ObjectiveVersion{Objective: o, Author: v.Author, Reason: v.Reason})
+	}
+	if len(out) == 0 {
+		return nil, notFound("objective", id)
+	}
+	return out, nil
+}
+
 // CreateObjective adds an objective to an account.
 func (c *Control) CreateObjective(ctx context.Context, account string, o Objective, by Author) (Objective, error) {
 	o.Revision, o.Version = 0, 1

@@ -105,6 +105,8 @@ type Log struct {
 	bytes  int64      // in all segments
 	closed bool
 
+	refusing sync.Mutex // the file of refused messages
+
 	recorded, published, refused, notRecorded, failures atomic.Uint64
 	backlog                                             atomic.Int64 // messages on disk, not published
 }

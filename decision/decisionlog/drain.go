@@ -188,20 +188,23 @@ func (l *Log) publishEach(ctx context.Context, msgs []event.Message) bool {
 
 // refusedMessage is a line of the file of refused messages.
 type refusedMessage struct {
-	Topic string `json:"topic"`
-	Key   []byte `json:"key"`
-	Value []byte `json:"value"`
-	Error string `json:"error"`
+	Topic   string         `json:"topic"`
+	Key     []byte         `json:"key"`
+	Value   []byte         `json:"value"`
+	Error   string         `json:"error"`
+	Headers []event.Header `json:"headers,omitempty"`
 }
 
 // setAside keeps a message that the log refuses for good, such as one beyond its
 // size limit, in a file beside the spool: it must not hold up what comes after
 // it, and it must not be lost.
 func (l *Log) setAside(m *event.Message, cause error) (err error) {
-	line, err := json.Marshal(refusedMessage{m.Topic, m.Key, m.Value, cause.Error()})
+	line, err := json.Marshal(refusedMessage{m.Topic, m.Key, m.Value, cause.Error(), m.Headers})
 	if err != nil {
 		return fmt.Errorf("encode a refused message: %w", err)
 	}
+	l.refusing.Lock()
+	defer l.refusing.Unlock()
 	path := filepath.Join(l.cfg.Dir, refusedFile)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

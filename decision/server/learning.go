@@ -36,32 +36,7 @@ func errNoLearning() error {
 	return fault.New(fault.Unavailable, "NO_LEARNING", "this process does not look after learning")
 }
 
-// GetLearning answers the state of an account's learning.
-func (s *learningService) GetLearning(context.Context, *usherv1.GetLearningRequest) (*usherv1.GetLearningResponse, error) {
-	return nil, errNoLearning()
-}
-
 // EstimateValue estimates another way of deciding from the log.
 func (s *learningService) EstimateValue(context.Context, *usherv1.EstimateValueRequest) (*usherv1.EstimateValueResponse, error) {
-	return nil, errNoLearning()
-}
-
-// ListArms lists the live model's arms.
-func (s *learningService) ListArms(context.Context, *usherv1.ListArmsRequest) (*usherv1.ListArmsResponse, error) {
-	return nil, errNoLearning()
-}
-
-// ListObjectiveVersions lists an objective's versions.
-func (s *learningService) ListObjectiveVersions(context.Context, *usherv1.ListObjectiveVersionsRequest) (*usherv1.ListObjectiveVersionsResponse, error) {
-	return nil, errNoLearning()
-}
-
-// EraseConsumer forgets a person.
-func (s *learningService) EraseConsumer(context.Context, *usherv1.EraseConsumerRequest) (*usherv1.EraseConsumerResponse, error) {
-	return nil, errNoLearning()
-}
-
-// ListErasures lists what was forgotten.
-func (s *learningService) ListErasures(context.Context, *usherv1.ListErasuresRequest) (*usherv1.ListErasuresResponse, error) {
 	return nil, errNoLearning()
 }

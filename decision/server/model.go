@@ -41,7 +41,7 @@ func (s *controlService) ListModels(ctx context.Context, r *usherv1.ListModelsRe
 	}
 	resp := &usherv1.ListModelsResponse{NextPageToken: next}
 	for _, c := range part {
-		resp.Models = append(resp.Models, modelTo(account, c, champion))
+		resp.Models = append(resp.Models, s.modelTo(account, c, champion))
 	}
 	return resp, nil
 }
@@ -72,7 +72,7 @@ func (s *controlService) GetModel(ctx context.Context, r *usherv1.GetModelReques
 	if err != nil {
 		return nil, err
 	}
-	return &usherv1.GetModelResponse{Model: modelTo(account, card, champion)}, nil
+	return &usherv1.GetModelResponse{Model: s.modelTo(account, card, champion)}, nil
 }
 
 func (s *controlService) card(ctx context.Context, account, version string) (ModelCard, error) {
@@ -101,11 +101,14 @@ func (s *controlService) PromoteModel(ctx context.Context, r *usherv1.PromoteMod
 	if err != nil {
 		return nil, err
 	}
+	if err := s.deps.Control.CheckRetrain(account, version, s.deps.Now()); err != nil {
+		return nil, err
+	}
 	champion, err := s.deps.Control.Promote(ctx, account, version, author(ctx, r.GetReason()))
 	if err != nil {
 		return nil, err
 	}
-	return &usherv1.PromoteModelResponse{Model: modelTo(account, card, champion)}, nil
+	return &usherv1.PromoteModelResponse{Model: s.modelTo(account, card, champion)}, nil
 }
 
 // RollbackModel makes the previous champion live again. It needs no catalogue: a
@@ -126,10 +129,10 @@ func (s *controlService) RollbackModel(ctx context.Context, r *usherv1.RollbackM
 	if err != nil {
 		card = ModelCard{Version: champion.Version}
 	}
-	return &usherv1.RollbackModelResponse{Model: modelTo(account, card, champion)}, nil
+	return &usherv1.RollbackModelResponse{Model: s.modelTo(account, card, champion)}, nil
 }
 
-func modelTo(account string, c ModelCard, champion control.Champion) *usherv1.Model {
+func (s *controlService) modelTo(account string, c ModelCard, champion control.Champion) *usherv1.Model {
 	out := &usherv1.Model{Name: "accounts/" + account + "/models/" + c.Version, State: stateCandidate}
 	switch c.Version {
 	case champion.Version:
@@ -139,6 +142,10 @@ func modelTo(account string, c ModelCard, champion control.Champion) *usherv1.Mo
 	}
 	if !c.Created.IsZero() {
 		out.CreateTime = timestamppb.New(c.Created)
+	}
+	// A mark that cannot be read is told by the erasures themselves.
+	if limits, err := s.deps.Control.Retrain(account); err == nil && !limits[c.Version].IsZero() {
+		out.RetrainBy = timestamppb.New(limits[c.Version])
 	}
 	var card map[string]any
 	if json.Unmarshal(c.Card, &card) == nil {

@@ -82,6 +82,11 @@ type Deps struct {
 	Distiller Distiller
 	// Ladder tests and moves scopes; nil leaves only the way back.
 	Ladder Ladder
+	// People may be nil: then nobody can be erased here.
+	People PersonHasher
+	// Learning and Live may be nil: then nobody says here how learning is.
+	Learning LearningSource
+	Live     LiveModels
 	// Catalog and Functions may be nil: then there is no catalogue here.
 	Catalog   *catalog.Catalog
 	Functions FunctionCaller

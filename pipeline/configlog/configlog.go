@@ -31,6 +31,7 @@ const (
 	KindAgent     = "agent"       // name: the agent's id
 	KindBot       = "bot"         // name: the bot's id
 	KindDraft     = "policydraft" // name: the draft's id; a list of policies in the making
+	KindErasure   = "erasure"     // name: the request; the person in it is a keyed hash
 )
 
 // Log is an ordered, durable sequence of config changes with offsets from 0 on.

@@ -63,7 +63,7 @@ func (n *node) trainerPhase() run.Phase {
 			return worker{}, err
 		}
 		t, err := trainer.New(trainerConfig(n.cfg), trainer.Deps{
-			Directory: directory{store: n.state.store}, Rows: rows, Store: rows,
+			Directory: directory{store: n.state.store, control: n.state.control}, Rows: rows, Store: rows,
 			Promoter: promoter{control: n.state.control, author: "usher-trainer"},
 			Now:      n.opts.Now, Log: n.log, Metrics: trainer.NewMetrics(n.reg), Challenger: other,
 		})
@@ -71,5 +71,5 @@ func (n *node) trainerPhase() run.Phase {
 			return worker{}, err
 		}
 		return worker{run: t.Run}, nil
-	}), n.ladderWatch()}}
+	}), n.ladderWatch(), n.forgetPart()}}
 }

@@ -113,7 +113,7 @@ func (n *node) phases() []run.Phase {
 		phases = append(phases, n.trainerPhase())
 	}
 	if n.decides() {
-		phases = append(phases, n.spoolPhase(), n.contextPhase(), n.factPhase(), n.modelPhase(), n.doorPhase())
+		phases = append(phases, n.spoolPhase(), n.contextPhase(), n.factPhase(), n.modelPhase(), n.forgetLocalPhase(), n.doorPhase())
 	}
 	return append(phases, n.readyPhase())
 }

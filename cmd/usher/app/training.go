@@ -7,6 +7,7 @@ import (
 
 	"github.com/usherhq/usher/cmd/usher/config"
 	"github.com/usherhq/usher/decision"
+	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/model/trainer"
 	"github.com/usherhq/usher/pipeline/configlog"
 	"github.com/usherhq/usher/pipeline/event"
@@ -25,7 +26,10 @@ func trainerConfig(cfg *config.Config) trainer.Config {
 }
 
 // directory lists the accounts to train for, from the config log.
-type directory struct{ store *configlog.Store }
+type directory struct {
+	store   *configlog.Store
+	control *control.Control
+}
 
 // Accounts implements trainer.Directory. An account without its objective has
 // nothing to learn and is left out.
@@ -52,10 +56,18 @@ func (d directory) Accounts(context.Context) ([]trainer.Account, error) {
 		if err != nil {
 			return nil, err
 		}
-		accounts = append(accounts, trainer.Account{
+		account := trainer.Account{
 			ID: id, Objective: name, Revision: r.Revision, ObjectiveVersion: o.Version,
 			RewardMin: o.Min, RewardMax: o.Max, Margin: o.Margin, OpenRows: o.OpenRows, Shadow: !followed,
-		})
+		}
+		var going bool
+		if account.Erased, account.Retrain, going, err = d.erased(id); err != nil {
+			return nil, err
+		}
+		if going {
+			continue // a model that is fitted now would learn from rows that must be forgotten
+		}
+		accounts = append(accounts, account)
 	}
 	return accounts, nil
 }
@@ -74,6 +86,31 @@ func modelFollowed(st *configlog.State, account string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// erased counts the erasures whose rows are gone and were learned from, and names the
+// live model when it is one of those that must be trained anew. going says that rows
+// are being removed.
+func (d directory) erased(account string) (count int64, retrain string, going bool, err error) {
+	all, err := d.control.Erasures(account)
+	if err != nil {
+		return 0, "", false, err
+	}
+	for _, e := range all {
+		going = going || e.State == control.ErasureRunning && !e.RowsGone
+		if e.RowsGone && len(e.Models) > 0 {
+			count++
+		}
+	}
+	limits, err := d.control.Retrain(account)
+	if err != nil || len(limits) == 0 {
+		return count, "", going, err
+	}
+	champion, err := d.control.Champion(account)
+	if _, marked := limits[champion.Version]; marked && count > 0 {
+		retrain = champion.Version
+	}
+	return count, retrain, going, err
 }
 
 // objectiveName is the objective that the account's mode names.

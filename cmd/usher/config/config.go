@@ -108,6 +108,8 @@ type Training struct {
 	ChallengerRows   int      `koanf:"challenger_rows" doc:"newest rows of one challenge at the most"`
 	ChallengerTime   Duration `koanf:"challenger_time" doc:"longest golearn may work on one challenge or distillation"`
 	ChallengerMemory int      `koanf:"challenger_memory" doc:"MiB that golearn may take for one challenge or distillation"`
+
+	ErasureDays int `koanf:"erasure_days" doc:"days until models that learned from an erased person's rows must be trained anew"`
 }
 
 // Decision is what one answer may cost and rely on.
@@ -138,6 +140,7 @@ func Default() Config {
 			Check: time.Second, MinRows: 100, GrowthShare: 0.1, MaxAge: 30 * time.Second,
 			Window: 90 * 24 * time.Hour, MaxRows: 200_000, Parallel: 1,
 			Challenger: time.Hour, ChallengerRows: 20_000, ChallengerTime: 30 * time.Second, ChallengerMemory: 512,
+			ErasureDays: 30,
 		},
 		Decision:  Decision{Budget: 50 * time.Millisecond, SkillMaxAge: 10 * time.Minute},
 		Log:       Log{Level: "info", Format: "text"},
@@ -210,6 +213,7 @@ func (c *Config) validateNumbers(check *fault.Check) {
 		{"training.parallel", c.Training.Parallel, 1},
 		{"training.challenger_rows", c.Training.ChallengerRows, 1000},
 		{"training.challenger_memory", c.Training.ChallengerMemory, 64},
+		{"training.erasure_days", c.Training.ErasureDays, 1},
 	} {
 		if n.value < n.least {
 			check.Add(n.key, "%d must be at least %d", n.value, n.least)
