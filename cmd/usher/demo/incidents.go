@@ -6,6 +6,7 @@ import (
 	_ "embed" // the log
 	"encoding/csv"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -18,6 +19,10 @@ import (
 
 //go:embed incidents/incidents.csv.gz
 var incidentsCSV []byte
+
+// IncidentLog is the log as it is kept, CSV under gzip; its README has columns and
+// licence.
+func IncidentLog() io.Reader { return bytes.NewReader(incidentsCSV) }
 
 // incident is one row of the log: what was known when it was opened, where
 // people sent it first, and what came of it.
