@@ -6,7 +6,7 @@ import (
 )
 
 // SchemaID is the $id of the schema that [Schema] returns.
-const SchemaID = "https://usher.dev/schemas/policy.json"
+const SchemaID = "https://github.com/usherhq/usher/blob/main/docs/policy.schema.json"
 
 // schemaNode is an object of the schema.
 type schemaNode = map[string]any

@@ -25,8 +25,8 @@ import (
 	"github.com/usherhq/usher/internal/fault"
 )
 
-// newDoor builds the REST door: the services under /v1/, /healthz, /openapi.json
-// and the page at /.
+// newDoor builds the REST door: the services under /v1/, /healthz, /openapi.json,
+// /policy.schema.json and the page at /.
 func (s *Server) newDoor(services []Service) (http.Handler, error) {
 	gateway := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, newCodec()),
@@ -54,11 +54,27 @@ func (s *Server) newDoor(services []Service) (http.Handler, error) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(document)
 	}))
+	mux.Handle("/policy.schema.json", readOnly(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/schema+json")
+		_, _ = w.Write(s.deps.PolicySchema)
+	}))
 	mux.Handle("/{$}", readOnly(s.page))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeStatus(w, http.StatusNotFound, status.New(codes.NotFound, "no such path; see /openapi.json"))
 	})
-	return contain(s.guard, s.withFacades(mux)), nil
+	return contain(s.guard, s.withFacades(withoutGaps(mux))), nil
+}
+
+// withoutGaps refuses a path with an empty segment, a name that the caller forgot
+// to fill in. http.ServeMux would send the caller to another resource.
+func withoutGaps(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "//") {
+			writeStatus(w, http.StatusBadRequest, status.New(codes.InvalidArgument, "a segment of the path is empty"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // readOnly offers h to GET and HEAD alone.

@@ -391,6 +391,8 @@ func TestPathsWithoutAService(t *testing.T) {
 		{"GET", "/v1/nothing", 404},
 		{"DELETE", "/v1/accounts/a/outcomes", 405},
 		{"POST", "/openapi.json", 405},
+		{"GET", "/policy.schema.json", 200},
+		{"PATCH", "/v1/accounts/a/namespaces//contexts/x", 400},
 	} {
 		if a := f.rest(t, c.method, c.path, "good", ""); a.code != c.want {
 			t.Errorf("%s %s = %d %s, want %d", c.method, c.path, a.code, a.text, c.want)

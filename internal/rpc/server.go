@@ -86,8 +86,10 @@ type Deps struct {
 	Metrics  prometheus.Registerer // nil: counted, not shown
 	Facades  []Facade              // routes beside those of the services
 	OpenAPI  []byte                // the OpenAPI 3 document of the contract
-	Version  string
-	Status   func() []Fact // live status for the page at /; may be nil
+	// PolicySchema is the JSON Schema of a policy document.
+	PolicySchema []byte
+	Version      string
+	Status       func() []Fact // live status for the page at /; may be nil
 	// Ready closes when the services can answer; until then health says
 	// NOT_SERVING. Nil: from the start.
 	Ready <-chan struct{}
