@@ -16,6 +16,7 @@ import (
 type banditFlags struct {
 	data, label, text, time string
 	seed                    uint64
+	override                float64
 	where, cross, features  []string
 }
 
@@ -53,6 +54,7 @@ func newEvalBanditCommand() *cobra.Command {
 	flags.StringArrayVar(&f.where, "where", nil, "keep only rows with column=value or column!=value (repeatable)")
 	flags.StringSliceVar(&f.features, "features", nil, "columns to use (default: all but the label and the time)")
 	flags.StringArrayVar(&f.cross, "cross", nil, "a:b makes the combinations of two columns features (repeatable)")
+	flags.Float64Var(&f.override, "override", 0, "share of decisions that something downstream overrides, logged as such")
 	flags.StringVar(&f.time, "time", "", "order rows by this column and make the hour a feature")
 	return cmd
 }
@@ -82,7 +84,10 @@ func (f banditFlags) config() (evaluate.BanditConfig, error) {
 	if f.label == "" {
 		check.Add("label", "name the column with the right answer")
 	}
-	cfg := evaluate.BanditConfig{Label: f.label, Text: f.text, Seed: f.seed, Features: f.features, Time: f.time}
+	cfg := evaluate.BanditConfig{Label: f.label, Text: f.text, Seed: f.seed, Features: f.features, Time: f.time, Override: f.override}
+	if !(f.override >= 0 && f.override < 1) {
+		check.Add("override", "%g must be at least 0 and below 1", f.override)
+	}
 	for _, s := range f.where {
 		filter, err := evaluate.ParseFilter(s)
 		if err != nil {

@@ -30,6 +30,11 @@ type BanditConfig struct {
 	// Time orders the rows by this column and makes the hour a feature; "" for
 	// the seeded order.
 	Time string
+	// Override is the share of decisions, whatever the context, in which something
+	// downstream takes another arm than the learner drew and says so: the arm that
+	// was taken is learned, with the probability it had. Errors are those of the
+	// drawn arms.
+	Override float64
 }
 
 // Filter keeps rows by the value of one column.
@@ -95,13 +100,16 @@ func RunBandit(t *Table, cfg BanditConfig, now func() time.Time) (BanditResult, 
 		plan.features(&ctx, row)
 		learner.Score(&ctx, plan.arms, scores)
 		explore.Probabilities(policy, scores, nil, p)
-		played := explore.Draw(p, explore.Seed(fmt.Sprintf("%d:draw:%d", cfg.Seed, i)))
-		reward := 1.0
-		if played != plan.right[row] {
-			reward = 0
+		drawn := explore.Draw(p, explore.Seed(fmt.Sprintf("%d:draw:%d", cfg.Seed, i)))
+		if drawn != plan.right[row] {
 			wrong++
 		}
-		err := learner.Learn(model.Example{Context: &ctx, Arms: plan.arms, Chosen: played, Reward: reward, Propensity: p[played]})
+		played, propensity := cfg.override(i, drawn, p)
+		reward := 0.0
+		if played == plan.right[row] {
+			reward = 1
+		}
+		err := learner.Learn(model.Example{Context: &ctx, Arms: plan.arms, Chosen: played, Reward: reward, Propensity: propensity})
 		if err != nil {
 			return BanditResult{}, fmt.Errorf("learn row %d: %w", row, err)
 		}
@@ -113,6 +121,23 @@ func RunBandit(t *Table, cfg BanditConfig, now func() time.Time) (BanditResult, 
 	res.Error = float64(wrong) / float64(res.Rows)
 	res.Seconds = now().Sub(start).Seconds()
 	return res, nil
+}
+
+// override returns the arm that is taken in the end and its probability.
+func (c *BanditConfig) override(i, drawn int, p []float64) (taken int, propensity float64) {
+	if c.Override <= 0 {
+		return drawn, p[drawn]
+	}
+	taken = drawn
+	coin := explore.Draw([]float64{c.Override, 1 - c.Override}, explore.Seed(fmt.Sprintf("%d:override:%d", c.Seed, i)))
+	if coin == 0 {
+		even := make([]float64, len(p))
+		for k := range even {
+			even[k] = 1 / float64(len(p))
+		}
+		taken = explore.Draw(even, explore.Seed(fmt.Sprintf("%d:other:%d", c.Seed, i)))
+	}
+	return taken, (1-c.Override)*p[taken] + c.Override/float64(len(p))
 }
 
 // curveMarks returns the row counts of the curve, each once, ascending.
