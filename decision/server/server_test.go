@@ -78,6 +78,7 @@ type warehouse struct {
 	usage     *server.Usage
 	spool     *decisionlog.Log
 	cards     []server.ModelCard
+	reading   reading
 	away      error
 }
 
@@ -163,7 +164,7 @@ func start(t testing.TB) *fixture {
 	verifier, simulator := f.again(t, store, policies)
 	f.server = server.New(server.Deps{
 		MaxSkew: 10 * time.Minute,
-		Latest:  f.spool, Search: f.warehouse, Usage: f.warehouse, Verifier: verifier, Simulator: simulator,
+		Latest:  f.spool, Search: f.warehouse, Usage: f.warehouse, Verifier: verifier, Simulator: simulator, Distiller: &f.warehouse.reading,
 		Contexts: f.contexts, Catalog: declared, Functions: functions,
 		Engine: engine, Policies: policies, Control: f.control, Tokens: f.tokens, Recorder: f.spool, Skills: skills,
 		Records: f.warehouse, Models: f.warehouse, Log: log, Now: time.Now, NewID: newID,
