@@ -57,6 +57,7 @@ func TestModelsByCommand(t *testing.T) {
 	tool("model", "distil").want(t, "a reading before any model", 1, "no model is live")
 	tool("model", "distil", "nobody").want(t, "an unknown model", 1, "nobody")
 	c.must("POST", "/v1/accounts/default/attributes?attribute_id=home", map[string]any{"type": "string", "source": "request", "pii": true}, nil)
+	c.must("POST", "/v1/accounts/default/attributes?attribute_id=tier", map[string]any{"type": "string", "source": "request"}, nil)
 	c.must("PATCH", "/v1/accounts/default/modes/account", map[string]any{"mode": "ON", "exploration": 0.3}, nil)
 	playDesk(c, 0, 720)
 	s := &site{t: t, api: func() *client { return c }}
