@@ -33,7 +33,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}),
 		unknown: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "usher_policy_unknown_total",
-			Help: "Conditions that were UNKNOWN in a recorded trace, by attribute; cel for expressions.",
+			Help: "Conditions that were UNKNOWN in a recorded trace, by attribute.",
 		}, []string{"attribute"}),
 		resolve: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "usher_attribute_seconds", Help: "Time one decision took to look up attributes that its request did not bring.",
@@ -68,8 +68,8 @@ func (m *Metrics) count(d *event.Decision) {
 	for i := range d.Policies {
 		conditions := d.Policies[i].Conditions
 		for j := range conditions {
-			if conditions[j].Truth == event.Unknown {
-				m.unknown.WithLabelValues(attributeOf(&conditions[j])).Inc()
+			for _, name := range conditions[j].Unknown() {
+				m.unknown.WithLabelValues(name).Inc()
 			}
 		}
 	}
@@ -84,11 +84,4 @@ func (m *Metrics) resolved(took time.Duration, f *Found) {
 	for name := range f.Failed {
 		m.missing.WithLabelValues(name).Inc()
 	}
-}
-
-func attributeOf(c *event.ConditionTrace) string {
-	if c.Attribute == "" {
-		return "cel"
-	}
-	return c.Attribute
 }

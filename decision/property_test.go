@@ -455,7 +455,7 @@ func TestMetrics(t *testing.T) {
 	want := []string{
 		"usher_attribute_failed_total a.b 1", "usher_attribute_seconds 1", "usher_decision_seconds 1", "usher_decisions_total default SHADOW NO_ELIGIBLE_CANDIDATE 1",
 		"usher_exploration_budget_exhausted_total 0", "usher_exploration_draws_total 0",
-		"usher_policy_unknown_total a.b 1", "usher_policy_unknown_total cel 1",
+		"usher_policy_unknown_total a.b 1", "usher_policy_unknown_total missing 1",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -1,7 +1,6 @@
 package clickhouse
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -176,13 +175,13 @@ func policiesIn(traces []event.PolicyTrace, state event.Truth) []string {
 	return names
 }
 
-// unknownConditions has the attribute of each condition that was UNKNOWN, cel for
-// an expression, and the policy that it is of.
+// unknownConditions has the attributes that conditions were UNKNOWN for, and the
+// policy that each condition is of.
 func unknownConditions(traces []event.PolicyTrace) (attributes, policies []string) {
 	for i := range traces {
 		for j := range traces[i].Conditions {
-			if c := &traces[i].Conditions[j]; c.Truth == event.Unknown {
-				attributes = append(attributes, cmp.Or(c.Attribute, "cel"))
+			for _, name := range traces[i].Conditions[j].Unknown() {
+				attributes = append(attributes, name)
 				policies = append(policies, traces[i].Policy)
 			}
 		}

@@ -58,7 +58,10 @@ func drawMatches(r *rapid.T, d *event.Decision) {
 		state := rapid.SampledFrom([]event.Truth{event.True, event.False, event.Unknown}).Draw(r, name)
 		trace := event.PolicyTrace{Policy: name, State: state}
 		if state == event.Unknown {
-			trace.Conditions = []event.ConditionTrace{{Attribute: "tier", Truth: event.Unknown}, {Truth: event.Unknown}, {Attribute: "age", Truth: event.True}}
+			trace.Conditions = []event.ConditionTrace{
+				{Attribute: "tier", Truth: event.Unknown}, {Attribute: "age", Truth: event.True},
+				{Attribute: "crm.a, crm.b", Operator: "cel", Truth: event.Unknown, Cause: "missing: crm.b"},
+			}
 		}
 		if state == event.True && name != "ban" {
 			d.Policy = name
@@ -142,7 +145,7 @@ func countUnknown(into map[string]*analytics.UnknownAttribute, d *event.Decision
 		if p.State != event.Unknown {
 			continue
 		}
-		for _, name := range []string{"tier", "cel"} {
+		for _, name := range []string{"tier", "crm.b"} {
 			if into[name] == nil {
 				into[name] = &analytics.UnknownAttribute{Attribute: name}
 			}

@@ -38,7 +38,7 @@ func decision(id string, at time.Time) *event.Decision {
 		Policies: []event.PolicyTrace{
 			{Policy: "off", State: event.Disabled},
 			{Policy: "night", State: event.Unknown, Conditions: []event.ConditionTrace{{Path: "when", Attribute: "hour", Truth: event.Unknown, Cause: "missing"}}},
-			{Policy: "day", State: event.Errored, Cause: "function", Conditions: []event.ConditionTrace{{Path: "when", Truth: event.Unknown, Cause: "slow"}}},
+			{Policy: "day", State: event.Errored, Cause: "function", Conditions: []event.ConditionTrace{{Path: "when", Attribute: "custom.a, custom.b", Operator: "cel", Truth: event.Unknown, Cause: "custom.b: slow"}}},
 			{Policy: "no", State: event.False},
 			{Policy: "vip", Revision: 3, State: event.True, Exception: true, Conditions: []event.ConditionTrace{
 				{Path: "exception.when", Attribute: "custom.tier", Operator: "equal", Expected: "gold", Actual: "gold", Truth: event.True, Source: "function", Age: time.Second},
@@ -118,7 +118,7 @@ func TestEveryKindIsStoredWithItsPlace(t *testing.T) {
 		call_attributes, call_results, call_latencies_ns, call_fallbacks, policies_true, policies_false, policies_unknown,
 		policies_error, exception, unknown_attributes)) FROM decisions`)
 	want = `(2,30000000000,60000000000,'vip',['age'],{'custom.tier':'function'},['crm'],['custom.tier'],['TIMEOUT'],[50000000],[true],` +
-		`['vip'],['no'],['night'],['day'],true,['hour','cel'])`
+		`['vip'],['no'],['night'],['day'],true,['hour','custom.b'])`
 	if row != want {
 		t.Errorf("the columns of its facts are\n%s, want\n%s", row, want)
 	}

@@ -2,10 +2,13 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/ext"
+
+	"github.com/usherhq/usher/pipeline/event"
 )
 
 // celCost bounds one evaluation, in cel-go's cost units: far above any sensible
@@ -40,6 +43,8 @@ type celVars struct {
 	in    *Input
 	names []string
 	slots []int
+	// missing has a bit for each of the first names that was asked for and not there.
+	missing uint64
 }
 
 // ResolveName returns the value of a variable, false when it is missing.
@@ -47,6 +52,9 @@ func (v *celVars) ResolveName(name string) (any, bool) {
 	for i, n := range v.names {
 		if n == name {
 			at := &v.in.values[v.slots[i]]
+			if at.kind == kindMissing {
+				v.missing |= 1 << i // of names beyond the 64th nothing is noted
+			}
 			return at.boxed(), at.kind != kindMissing
 		}
 	}
@@ -69,7 +77,7 @@ type celResult struct {
 // type; a.b.c is one attribute.
 func (c *compiler) expression(text string, s scope) node {
 	path := s.path + ".cel"
-	program, names, ok := c.program(text, path)
+	program, names, keys, ok := c.program(text, path)
 	slots := make([]int, len(names))
 	for i, name := range names {
 		if name == everyAttribute {
@@ -81,19 +89,64 @@ func (c *compiler) expression(text string, s scope) node {
 	if !ok {
 		return node{test: alwaysTrue}
 	}
-	l := leaf{path: s.path, operator: celOperator, expected: text, slot: -1, other: -1, result: c.expressions}
+	e := &celLeaf{text: text, program: program, names: names, slots: slots, keys: keys, result: c.expressions, kept: !s.candidate}
 	c.expressions++
-	e := celLeaf{program: program, names: names, slots: slots, result: l.result, kept: !s.candidate}
-	l.test = e.evaluate
-	return c.leafNode(l)
+	return c.leafNode(leaf{
+		path: s.path, attribute: e.looksAt(), operator: celOperator, expected: text, slot: -1, other: -1, expression: e, test: e.evaluate,
+	})
 }
 
 type celLeaf struct {
+	text    string
 	program cel.Program
 	names   []string
 	slots   []int
-	result  int
-	kept    bool // the result stays right until the next facts: no candidate is in it
+	keys    []string // asked of the map of all attributes
+	result  int      // place among the results of the input
+	kept    bool     // the result stays right until the next facts: no candidate is in it
+}
+
+// looksAt lists the attributes that the expression reads, as traces name them.
+func (l *celLeaf) looksAt() string {
+	names := slices.DeleteFunc(slices.Clone(l.names), func(name string) bool { return name == everyAttribute })
+	for _, key := range l.keys {
+		if !slices.Contains(names, key) {
+			names = append(names, key)
+		}
+	}
+	return event.JoinAttributes(names)
+}
+
+// seen is what a trace says that the expression saw: the values of its attributes by
+// their names, personal ones redacted, nil when there is none. Expected hides a
+// constant that says the personal value, too.
+func (l *celLeaf) seen(in *Input, t *event.ConditionTrace) {
+	seen := map[string]any{}
+	put := func(name string, v any) {
+		if v == nil {
+			return
+		}
+		if in.facts.Personal != nil && in.facts.Personal(name) {
+			if said, ok := v.(string); ok && said != "" && strings.Contains(l.text, said) {
+				t.Expected = Redacted
+			}
+			v = Redacted
+		}
+		seen[name] = v
+	}
+	for i, slot := range l.slots {
+		if l.names[i] != everyAttribute {
+			put(l.names[i], in.values[slot].boxed())
+			continue
+		}
+		all, _ := in.values[slot].boxed().(map[string]any)
+		for _, key := range l.keys {
+			put(key, all[key])
+		}
+	}
+	if len(seen) > 0 {
+		t.Actual = seen
+	}
 }
 
 func (l *celLeaf) evaluate(in *Input) truth {
@@ -104,7 +157,7 @@ func (l *celLeaf) evaluate(in *Input) truth {
 	// Lending the one activation makes an input single-threaded, which it is
 	// anyway, and saves an allocation per expression.
 	v := &in.vars
-	v.names, v.slots = l.names, l.slots
+	v.names, v.slots, v.missing = l.names, l.slots, 0
 	*out = celResult{load: in.loads}
 	result, _, err := l.program.Eval(v)
 	if err != nil {
@@ -128,6 +181,10 @@ func (l *celLeaf) explain(in *Input, out *celResult, err error) {
 		out.cause = "cost limit exceeded"
 	case strings.Contains(out.cause, "no such key"):
 		out.failed = false
+		if _, key, ok := strings.Cut(out.cause, "no such key: "); ok && slices.Contains(l.keys, key) {
+			out.cause = event.MissingAttributes([]string{key})
+			return
+		}
 	case strings.Contains(out.cause, "no such attribute"):
 		out.failed = false
 		for i, slot := range l.slots {
@@ -136,8 +193,14 @@ func (l *celLeaf) explain(in *Input, out *celResult, err error) {
 				return
 			}
 		}
-		if _, names, ok := strings.Cut(out.cause, "no such attribute(s): "); ok {
-			out.cause = "missing: " + names
+		var missing []string
+		for i, name := range l.names {
+			if in.vars.missing&(1<<i) != 0 {
+				missing = append(missing, name)
+			}
+		}
+		if len(missing) > 0 {
+			out.cause = event.MissingAttributes(missing)
 			return
 		}
 	}
@@ -167,14 +230,13 @@ func celFault(issues *cel.Issues) string {
 	return "at " + at + ": " + plain.Replace(message)
 }
 
-func (c *compiler) program(text, path string) (cel.Program, []string, bool) {
+func (c *compiler) program(text, path string) (program cel.Program, names, keys []string, ok bool) {
 	if c.cel == nil {
 		c.cel = newCELCompiler()
 	}
-	var names []string
-	fail := func(why string) (cel.Program, []string, bool) {
+	fail := func(why string) (cel.Program, []string, []string, bool) {
 		c.check.fail(CodeBadExpression, path, "%s", why)
-		return nil, names, false
+		return nil, names, keys, false
 	}
 	if c.cel.err != nil {
 		return fail(c.cel.err.Error())
@@ -185,7 +247,6 @@ func (c *compiler) program(text, path string) (cel.Program, []string, bool) {
 	}
 	// The names are declared after parsing: there is no catalogue of attributes
 	// to declare before, and a name that nobody sends is UNKNOWN, not a fault.
-	var keys []string
 	names, keys = freeNames(parsed.NativeRep().Expr())
 	c.keys = append(c.keys, keys...)
 	for _, key := range keys {
@@ -210,12 +271,12 @@ func (c *compiler) program(text, path string) (cel.Program, []string, bool) {
 	// another type never does.
 	if t := checked.OutputType(); t != cel.BoolType && t != cel.DynType {
 		c.check.fail(CodeTypeMismatch, path, "is of type %s, must be a boolean", t)
-		return nil, names, false
+		return nil, names, keys, false
 	}
 	c.auditExpression(parsed, checked, names, path)
-	program, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(celCost))
+	program, err = env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(celCost))
 	if err != nil {
 		return fail(err.Error())
 	}
-	return program, names, true
+	return program, names, keys, true
 }

@@ -17,7 +17,7 @@ type leaf struct {
 	expected                  any
 	slot, other               int // of the left side and of value_from; -1 for none
 	test                      test
-	result                    int            // of CEL: place among the results of the input
+	expression                *celLeaf       // nil of anything but CEL
 	broken                    string         // why it never runs
 	zone                      *time.Location // of a condition on the clock
 	filled                    bool           // asks for what a template needs

@@ -1,12 +1,15 @@
 package policy_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/internal/fault"
@@ -164,19 +167,26 @@ func TestOrderDisabledInvalid(t *testing.T) {
 func TestTraceSaysWhy(t *testing.T) {
 	trace := stateOf(t, `{"all":[{"attribute":"wait","operator":"gt","value_from":"limit"},
 		{"not":{"attribute":"gone","operator":"equal","value":"x"}},{"attribute":"tier","operator":"lt","value":3},
-		{"cel":"gone > 3"}]}`, someFacts())
+		{"cel":"wait > 3 && (gone > 3 || attributes['no way'] == tier)"},{"cel":"wait / 2.0 > 15.0 && attributes['tier'] == 'gold'"}]}`, someFacts())
 	want := []event.ConditionTrace{
 		{Path: "when.all[0]", Attribute: "wait", Operator: "greater_than", Expected: 30.0, Actual: 31.0, Truth: event.True},
 		{Path: "when.all[1].not", Attribute: "gone", Operator: "equal", Expected: "x", Truth: event.Unknown, Cause: "missing"},
 		{Path: "when.all[2]", Attribute: "tier", Operator: "less_than", Expected: 3.0, Actual: "gold", Truth: event.Unknown, Cause: "wrong type: a string"},
-		{Path: "when.all[3]", Operator: "cel", Expected: "gone > 3", Truth: event.Unknown, Cause: "missing: gone"},
+		{
+			Path: "when.all[3]", Attribute: "wait, gone, tier, no way", Operator: "cel", Expected: "wait > 3 && (gone > 3 || attributes['no way'] == tier)",
+			Actual: map[string]any{"wait": 31.0, "tier": "gold"}, Truth: event.Unknown, Cause: "missing: gone",
+		},
+		{
+			Path: "when.all[4]", Attribute: "wait, tier", Operator: "cel", Expected: "wait / 2.0 > 15.0 && attributes['tier'] == 'gold'",
+			Actual: map[string]any{"wait": 31.0, "tier": "gold"}, Truth: event.True,
+		},
 	}
 	if trace.State != event.Unknown || len(trace.Conditions) != len(want) {
 		t.Fatalf("trace %+v", trace)
 	}
 	for i, w := range want {
-		if trace.Conditions[i] != w {
-			t.Errorf("condition %d: %+v, want %+v", i, trace.Conditions[i], w)
+		if diff := cmp.Diff(w, trace.Conditions[i]); diff != "" {
+			t.Errorf("condition %d: %s", i, diff)
 		}
 	}
 }
@@ -325,5 +335,31 @@ func TestOperatorSpellings(t *testing.T) {
 	}
 	if op, ok := policy.ParseOperator("resembles"); ok {
 		t.Errorf("resembles is %q", op)
+	}
+}
+
+// TestExpressionsHideWhatIsPersonal: the trace of an expression shows what it saw, but
+// no personal value, be it as a constant.
+func TestExpressionsHideWhatIsPersonal(t *testing.T) {
+	f := &policy.Facts{
+		Attributes: map[string]any{"mail": "ann@example.org", "n": 3.0, "My Name": "Ann"},
+		Personal:   func(name string) bool { return name == "mail" || name == "My Name" },
+	}
+	for text, want := range map[string]event.ConditionTrace{
+		"n > 2.0 && mail.endsWith('.org')": {
+			Attribute: "n, mail", Expected: "n > 2.0 && mail.endsWith('.org')", Actual: map[string]any{"n": 3.0, "mail": policy.Redacted},
+		},
+		"mail == 'ann@example.org'":      {Attribute: "mail", Expected: policy.Redacted, Actual: map[string]any{"mail": policy.Redacted}},
+		"attributes['My Name'] == 'Ann'": {Attribute: "My Name", Expected: policy.Redacted, Actual: map[string]any{"My Name": policy.Redacted}},
+		"1.0 + 1.0 == 2.0":               {Expected: "1.0 + 1.0 == 2.0"},
+	} {
+		want.Path, want.Operator, want.Truth = "when", "cel", event.True
+		document, err := json.Marshal(map[string]string{"cel": text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]event.ConditionTrace{want}, stateOf(t, string(document), f).Conditions); diff != "" {
+			t.Errorf("%s: %s", text, diff)
+		}
 	}
 }

@@ -120,7 +120,9 @@ func (l *leaf) trace(in *Input, t *event.ConditionTrace) {
 			o := in.origin(l.slot)
 			t.Source, t.Age = o.source, o.age
 		}
-	case l.broken == "" && l.operator != celOperator:
+	case l.expression != nil:
+		l.expression.seen(in, t)
+	case l.broken == "":
 		t.Actual = in.clockText(l.zone)
 	}
 	if l.other >= 0 {
@@ -148,8 +150,8 @@ func (l *leaf) failed(in *Input) bool {
 	switch {
 	case l.broken != "":
 		return true
-	case l.operator == celOperator:
-		return in.cels[l.result].failed
+	case l.expression != nil:
+		return in.cels[l.expression.result].failed
 	}
 	return l.slot >= 0 && in.failure(l.slot) != "" || l.other >= 0 && in.failure(l.other) != ""
 }
@@ -159,8 +161,8 @@ func (l *leaf) cause(in *Input) string {
 	switch {
 	case l.broken != "":
 		return l.broken
-	case l.operator == celOperator:
-		return in.cels[l.result].cause
+	case l.expression != nil:
+		return in.cels[l.expression.result].cause
 	}
 	for _, side := range [...]struct {
 		slot    int

@@ -312,7 +312,7 @@ func decidedBy(lacking []string, out *event.Decision) string {
 				continue
 			}
 			for _, name := range lacking {
-				if c.Attribute == "" || touches(c.Attribute, name) {
+				if looked := c.Attributes(); len(looked) == 0 || slices.ContainsFunc(looked, func(at string) bool { return touches(at, name) }) {
 					return name
 				}
 			}

@@ -105,11 +105,9 @@ func failures(d *event.Decision) map[string]string {
 	failed := map[string]string{}
 	for i := range d.Policies {
 		for _, c := range d.Policies[i].Conditions {
-			if c.Truth != event.Unknown || c.Attribute == "" || c.Cause == "" || c.Cause == "missing" ||
-				c.Cause == "value_from missing" || strings.HasPrefix(c.Cause, "wrong type") {
-				continue
+			if name, why, ok := c.Failed(); ok {
+				failed[name] = why
 			}
-			failed[c.Attribute] = c.Cause
 		}
 	}
 	for _, c := range d.Calls {
