@@ -167,7 +167,7 @@ func start(t testing.TB) *fixture {
 		Latest:  f.spool, Search: f.warehouse, Usage: f.warehouse, Verifier: verifier, Simulator: simulator, Distiller: &f.warehouse.reading,
 		Contexts: f.contexts, Catalog: declared, Functions: functions,
 		Engine: engine, Policies: policies, Control: f.control, Tokens: f.tokens, Recorder: f.spool, Skills: skills,
-		Records: f.warehouse, Models: f.warehouse, Log: log, Now: time.Now, NewID: newID,
+		Records: f.warehouse, Models: f.warehouse, Log: log, Now: time.Now, NewID: newID, Ladder: f.steps(t),
 	})
 	doors, err := rpc.New(rpc.DefaultConfig(), rpc.Deps{
 		Verifier: f.tokens, Log: log, OpenAPI: proto.OpenAPI(), Version: "test", Now: time.Now, NewID: newID,
