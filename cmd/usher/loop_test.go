@@ -95,6 +95,7 @@ func (s *site) play() {
 	s.ledger.settle(s.t, s.store, "default")
 	recount(s.t, s.store, "default")
 	s.explain(last.DecisionID)
+	s.estimates(champion)
 }
 
 // champion waits until a model is live, and returns its version.

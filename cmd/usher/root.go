@@ -125,7 +125,7 @@ roles apart: "usher ingest", "usher train" and "usher decide".`,
 		root.AddCommand(newRoleCommand(w, r))
 	}
 	root.AddCommand(newMigrateCommand(w), newEventCommand(w), newDLQCommand(w),
-		newConfigCommand(w), newDemoCommand(w), newEvalCommand(), newSimulateCommand(w), newTokenCommand(w), newEraseCommand(w), newPolicyCommand(w), newModelCommand(w), newExplainCommand(w),
+		newConfigCommand(w), newDemoCommand(w), newEvalCommand(w), newSimulateCommand(w), newTokenCommand(w), newEraseCommand(w), newPolicyCommand(w), newModelCommand(w), newExplainCommand(w),
 		newVersionCommand(w), newClickHouseCommand(), newChallengerCommand())
 	markUsage(root)
 	return root

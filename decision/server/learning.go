@@ -1,8 +1,6 @@
 package server
 
 import (
-	"context"
-
 	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/internal/rpc"
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
@@ -19,7 +17,7 @@ func learningRules() map[string]rpc.Rule {
 	change := rpc.Rule{Scope: rpc.ScopeAdmin, Account: byName}
 	return map[string]rpc.Rule{
 		"GetLearning":           {Scope: rpc.ScopeRead, Account: byName},
-		"EstimateValue":         look,
+		"EstimateValue":         {Scope: rpc.ScopeRead, Account: byParent, Timeout: simulationTimeout},
 		"DistilModel":           {Scope: rpc.ScopeRead, Account: byName, Timeout: simulationTimeout},
 		"ListLadder":            look,
 		"AdvanceMode":           change,
@@ -34,9 +32,4 @@ func learningRules() map[string]rpc.Rule {
 // errNoLearning is why a part that this process does without is Unavailable.
 func errNoLearning() error {
 	return fault.New(fault.Unavailable, "NO_LEARNING", "this process does not look after learning")
-}
-
-// EstimateValue estimates another way of deciding from the log.
-func (s *learningService) EstimateValue(context.Context, *usherv1.EstimateValueRequest) (*usherv1.EstimateValueResponse, error) {
-	return nil, errNoLearning()
 }

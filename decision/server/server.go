@@ -87,6 +87,8 @@ type Deps struct {
 	// Learning and Live may be nil: then nobody says here how learning is.
 	Learning LearningSource
 	Live     LiveModels
+	// Values may be nil: then nothing is estimated here.
+	Values ValueSource
 	// Catalog and Functions may be nil: then there is no catalogue here.
 	Catalog   *catalog.Catalog
 	Functions FunctionCaller

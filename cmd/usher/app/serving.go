@@ -116,7 +116,7 @@ func (n *node) doorServer() (*rpc.Server, error) {
 		Engine: engine, Policies: n.state.policies, Control: n.state.control, Tokens: n.state.tokens,
 		Recorder: n.serving.spool, Records: n.engines.warehouse, Models: n.engines.warehouse, Contexts: n.serving.contexts,
 		Skills: n.serving.skills, Catalog: n.state.catalog, Functions: n.state.functions,
-		Latest: n.serving.spool, Search: n.engines.warehouse, Usage: n.engines.warehouse, Verifier: verifier, Simulator: simulator, Distiller: trees,
+		Latest: n.serving.spool, Search: n.engines.warehouse, Usage: n.engines.warehouse, Values: n.engines.warehouse, Verifier: verifier, Simulator: simulator, Distiller: trees,
 		Ladder: steps, People: n.engines.warehouse, Live: &n.serving.models,
 		Learning: learningSource{warehouse: n.engines.warehouse, training: trainerConfig(n.cfg), now: n.opts.Now},
 		Log:      n.log, Now: n.opts.Now, NewID: newID, MaxSkew: n.cfg.Pipeline.MaxSkew,
