@@ -42,9 +42,6 @@ type response struct {
 	Fault     string
 }
 
-// exitOverTime is the exit code of a child that has used up its time.
-const exitOverTime = 3
-
 // RunChild is the body of the hidden command that a [Runner] starts: it reads one
 // request from standard input, works on it within the request's limits and writes the
 // answer to standard output. It must own the process: it limits its memory, ends it
@@ -67,7 +64,7 @@ func serve(in io.Reader, out io.Writer, do func(*request) (*response, error)) er
 		return errors.New("read the request: this command is started by usher itself, never by hand")
 	}
 	yield()
-	over := time.AfterFunc(req.Wall, func() { os.Exit(exitOverTime) })
+	over := time.AfterFunc(req.Wall, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL) })
 	defer over.Stop()
 	if err := limitMemory(req.Memory); err != nil {
 		return err

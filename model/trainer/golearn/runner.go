@@ -93,11 +93,12 @@ func (r *Runner) run(ctx context.Context, req *request) (*response, error) {
 
 // reason says why a child did not answer.
 func (r *Runner) reason(ctx, limited context.Context, err error, words string) error {
-	exit, ended := errors.AsType[*exec.ExitError](err)
+	_, ended := errors.AsType[*exec.ExitError](err)
+	deadline, _ := limited.Deadline() // it has one
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case limited.Err() != nil, ended && exit.ExitCode() == exitOverTime:
+	case limited.Err() != nil, ended && time.Until(deadline) <= grace: // by its own timer
 		return fmt.Errorf("%w: %s", ErrTime, r.Limits.Wall)
 	case strings.Contains(words, "out of memory"), strings.Contains(words, "cannot allocate memory"):
 		return fmt.Errorf("%w: %d MiB", ErrMemory, r.Limits.Memory>>20)
