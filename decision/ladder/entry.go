@@ -126,13 +126,13 @@ func enough(since time.Duration, states []State) Test {
 	return t
 }
 
-// sound asks that no guardrail is breached, or, when it must be proved, that each one
-// surely is not.
+// sound asks that both sides have rows and no guardrail is breached, or, when it must
+// be proved, that each one surely is not.
 func sound(states []State, name string, proved bool) Test {
 	t := Test{Name: name, Passed: len(states) > 0}
 	for i := range states {
 		g := &states[i]
-		t.Passed = t.Passed && g.Standing != Breached && (!proved || g.Standing == OK)
+		t.Passed = t.Passed && g.Standing != Breached && (!proved || g.Standing == OK) && min(g.ModelRows, g.PolicyRows) > 0
 		if i > 0 {
 			t.Detail += "; "
 		}
