@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -41,6 +42,9 @@ func (l *loop) TrainingRows(_ context.Context, _ Query, fn func(*Row) error) err
 }
 
 func (l *loop) SaveModel(_ context.Context, card model.Card, artifact []byte) error {
+	if _, err := json.Marshal(card); err != nil { // as the warehouse will
+		return err
+	}
 	l.cards = append(l.cards, card)
 	l.artifacts[card.Version] = artifact
 	return nil

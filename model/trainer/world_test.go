@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -137,6 +138,9 @@ func (d *desk) SaveModel(_ context.Context, card model.Card, artifact []byte) er
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.fail("save", card.Account); err != nil {
+		return err
+	}
+	if _, err := json.Marshal(card); err != nil { // as the warehouse will
 		return err
 	}
 	d.cards = append(d.cards, card)
