@@ -25,7 +25,7 @@ type celCompiler struct {
 func newCELCompiler() *celCompiler {
 	env, err := cel.NewEnv(
 		cel.CrossTypeNumericComparisons(true), cel.DefaultUTCTimeZone(true),
-		cel.ParserExpressionSizeLimit(maxCEL), cel.ParserRecursionLimit(50), ext.Strings(), ext.Math(),
+		cel.ParserExpressionSizeLimit(maxCEL), cel.ParserRecursionLimit(50), ext.Strings(), ext.Math(), power(),
 	)
 	return &celCompiler{env: env, err: err}
 }
@@ -274,7 +274,7 @@ func (c *compiler) program(text, path string) (program cel.Program, names, keys 
 		return nil, names, keys, false
 	}
 	c.auditExpression(parsed, checked, names, path)
-	program, err = env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(celCost))
+	program, err = env.Program(checked, cel.CustomDecoratorV2(finite), cel.EvalOptions(cel.OptOptimize), cel.CostLimit(celCost))
 	if err != nil {
 		return fail(err.Error())
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -106,43 +105,17 @@ func (t *translator) celRoot(n *node) (string, error) {
 }
 
 func (t *translator) celSum(n *node) (string, error) {
-	if n.op == "^" {
-		return t.celPower(n)
-	}
 	a, err := t.cel(n.args[0])
 	b, err2 := t.cel(n.args[1])
 	if err = errors.Join(err, err2); err != nil {
 		return "", err
 	}
-	if n.op == "%" {
+	switch n.op {
+	case "^":
+		return "math.pow(" + a + ", " + b + ")", nil
+	case "%":
 		// CEL's own % is for integers alone.
 		return fmt.Sprintf("(%s - %s * math.trunc(%s / %s))", a, b, a, b), nil
 	}
 	return "(" + a + " " + n.op + " " + b + ")", nil
-}
-
-// maxPower bounds a power that is written out as a product.
-const maxPower = 16
-
-// celPower writes a whole power as a product: CEL has no power.
-func (t *translator) celPower(n *node) (string, error) {
-	base, err := t.cel(n.args[0])
-	if err != nil {
-		return "", err
-	}
-	exponent := fold(n.args[1])
-	e, constant := exponent.value.(float64)
-	switch {
-	case constant && e == 0.5:
-		return "math.sqrt(" + base + ")", nil
-	case !constant || e != math.Trunc(e) || math.Abs(e) > maxPower:
-		return "", sayable(n, "only a whole number of at most %d, or 0.5, can stand right of ^", maxPower)
-	case e == 0:
-		return "1.0", nil
-	}
-	product := "(" + strings.Join(slices.Repeat([]string{base}, int(math.Abs(e))), " * ") + ")"
-	if e < 0 {
-		product = "(1.0 / " + product + ")"
-	}
-	return product, nil
 }

@@ -54,10 +54,10 @@ func numbers(depth int) *rapid.Generator[said[float64]] {
 		b := numbers(depth-1).Draw(t, "b")
 		switch op := rapid.SampledFrom([]string{"+", "-", "*", "/", "%", "^", "sqrt", "neg"}).Draw(t, "op"); op {
 		case "^":
-			n := rapid.IntRange(-2, 3).Draw(t, "power")
-			return said[float64]{fmt.Sprintf("(%s) ^ %d", a.text, n), func(f *facts) float64 { return power(a.value(f), n) }}
+			e := numbers(0).Draw(t, "exponent")
+			return said[float64]{fmt.Sprintf("((%s) ^ %s)", a.text, e.text), func(f *facts) float64 { return calculated(op, a.value(f), e.value(f)) }}
 		case "sqrt":
-			return said[float64]{"sqrt(" + a.text + ")", func(f *facts) float64 { return math.Sqrt(a.value(f)) }}
+			return said[float64]{"sqrt(" + a.text + ")", func(f *facts) float64 { return calculated(op, a.value(f), 0) }}
 		case "neg":
 			return said[float64]{"-(" + a.text + ")", func(f *facts) float64 { return 0 - a.value(f) }}
 		default:
@@ -66,35 +66,65 @@ func numbers(depth int) *rapid.Generator[said[float64]] {
 	})
 }
 
-func power(base float64, n int) float64 {
-	out := 1.0
-	for range max(n, -n) {
-		out *= base
+// calculated is NaN for everything that is not finite, and whatever is made of it.
+func calculated(op string, a, b float64) float64 {
+	out := 0.0
+	switch op {
+	case "+":
+		out = a + b
+	case "-":
+		out = a - b
+	case "*":
+		out = a * b
+	case "/":
+		out = a / b
+	case "^":
+		out = math.Pow(a, b)
+	case "sqrt":
+		out = math.Sqrt(a)
+	default:
+		out = a - b*math.Trunc(a/b)
 	}
-	if n < 0 {
-		return 1 / out
+	if math.IsNaN(a) || math.IsNaN(b) || math.IsInf(out, 0) || op == "%" && b == 0 {
+		return math.NaN()
 	}
 	return out
 }
 
-func calculated(op string, a, b float64) float64 {
-	switch op {
-	case "+":
-		return a + b
-	case "-":
-		return a - b
-	case "*":
-		return a * b
-	case "/":
-		return a / b
-	default:
-		return a - b*math.Trunc(a/b)
+// truth orders FALSE, UNKNOWN and TRUE, so that and is the least, or the greatest.
+type truth int
+
+func (v truth) String() string { return [...]string{"FALSE", "ERROR", "TRUE"}[v] }
+
+func truthOf(b bool) truth {
+	if b {
+		return 2
 	}
+	return 0
 }
 
-func comparisons() *rapid.Generator[said[bool]] {
+// comparisons are UNKNOWN where there is no number to compare with.
+func comparisons() *rapid.Generator[said[truth]] {
+	return rapid.Custom(func(t *rapid.T) said[truth] {
+		if rapid.IntRange(0, 4).Draw(t, "calculates") > 0 {
+			c := plainComparisons().Draw(t, "plain")
+			return said[truth]{c.text, func(f *facts) truth { return truthOf(c.value(f)) }}
+		}
+		a, b := numbers(2).Draw(t, "left"), numbers(2).Draw(t, "right")
+		op := rapid.SampledFrom([]string{"==", "!=", "<", "<=", ">", ">="}).Draw(t, "op")
+		return said[truth]{a.text + " " + op + " " + b.text, func(f *facts) truth {
+			x, y := a.value(f), b.value(f)
+			if math.IsNaN(x) || math.IsNaN(y) {
+				return 1
+			}
+			return truthOf(ordered(op, x, y))
+		}}
+	})
+}
+
+func plainComparisons() *rapid.Generator[said[bool]] {
 	return rapid.Custom(func(t *rapid.T) said[bool] {
-		switch rapid.IntRange(0, 4).Draw(t, "form") {
+		switch rapid.IntRange(0, 3).Draw(t, "form") {
 		case 0:
 			name := rapid.SampledFrom(flagNames).Draw(t, "flag")
 			return said[bool]{name, func(f *facts) bool { return f.flags[name] }}
@@ -118,12 +148,8 @@ func comparisons() *rapid.Generator[said[bool]] {
 				{quote(w) + " != " + a, func(f *facts) bool { return f.texts[a] != w }},
 				{"crm.tier == orchestrator.intent", func(f *facts) bool { return f.texts["crm.tier"] == f.texts["orchestrator.intent"] }},
 			}).Draw(t, "equality")
-		case 3:
-			return timeRanges().Draw(t, "clock")
 		default:
-			a, b := numbers(2).Draw(t, "left"), numbers(2).Draw(t, "right")
-			op := rapid.SampledFrom([]string{"==", "!=", "<", "<=", ">", ">="}).Draw(t, "op")
-			return said[bool]{a.text + " " + op + " " + b.text, func(f *facts) bool { return ordered(op, a.value(f), b.value(f)) }}
+			return timeRanges().Draw(t, "clock")
 		}
 	})
 }
@@ -165,23 +191,24 @@ func timeRanges() *rapid.Generator[said[bool]] {
 	})
 }
 
-func conditions(depth int) *rapid.Generator[said[bool]] {
-	return rapid.Custom(func(t *rapid.T) said[bool] {
+func conditions(depth int) *rapid.Generator[said[truth]] {
+	return rapid.Custom(func(t *rapid.T) said[truth] {
 		if depth == 0 {
 			return comparisons().Draw(t, "comparison")
 		}
 		a := conditions(depth-1).Draw(t, "a")
 		b := conditions(depth-1).Draw(t, "b")
-		return rapid.SampledFrom([]said[bool]{
-			{"(" + a.text + ") and (" + b.text + ")", func(f *facts) bool { return a.value(f) && b.value(f) }},
-			{"((" + a.text + ") or (" + b.text + "))", func(f *facts) bool { return a.value(f) || b.value(f) }},
-			{"not (" + a.text + ")", func(f *facts) bool { return !a.value(f) }},
+		return rapid.SampledFrom([]said[truth]{
+			{"(" + a.text + ") and (" + b.text + ")", func(f *facts) truth { return min(a.value(f), b.value(f)) }},
+			{"((" + a.text + ") or (" + b.text + "))", func(f *facts) truth { return max(a.value(f), b.value(f)) }},
+			{"not (" + a.text + ")", func(f *facts) truth { return 2 - a.value(f) }},
 		}).Draw(t, "join")
 	})
 }
 
 // TestMeaning: on random expressions and conversations an imported expression is
-// TRUE exactly when LivePerson's meaning of the text is.
+// TRUE exactly when LivePerson's meaning of the text is,
+// and fails where that compares with what is no number.
 func TestMeaning(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := conditions(rapid.IntRange(0, 2).Draw(t, "depth")).Draw(t, "expression")
@@ -195,11 +222,8 @@ func TestMeaning(t *testing.T) {
 		in := set.NewInput()
 		in.Load(f.policyFacts())
 		trace := set.Trace(in, -1)
-		want := "FALSE"
-		if e.value(f) {
-			want = "TRUE"
-		}
-		if got := string(trace[0].State); got != want {
+		want := e.value(f)
+		if got := string(trace[0].State); got != want.String() {
 			t.Fatalf("%s with %+v is %s, want %s\n%+v", e.text, f, got, want, trace[0])
 		}
 	})
@@ -246,6 +270,31 @@ func TestArithmeticIsAffordable(t *testing.T) {
 		p := &policy.Policy{Name: "p", Enabled: true, When: when, Effect: policy.Effect{Rank: &policy.Rank{}}}
 		if found := policy.Check([]*policy.Policy{p}, nil); policy.HasErrors(found) {
 			t.Errorf("%s: %v", text, found)
+		}
+	}
+}
+
+// TestPowers: a power binds to the right and before the sign in front of it.
+func TestPowers(t *testing.T) {
+	for text, want := range map[string]string{
+		"2 ^ a == 8": "TRUE", "2 ^ 2 ^ a == 256": "TRUE", "a ^ 0.5 > 1.7": "TRUE", "a ^ -1 < 0.34": "TRUE",
+		"a / 0 > 1": "ERROR", "sqrt(0 - a) < 1": "ERROR", "not (a / 0 > 1)": "ERROR", "a / 0 > 1 or a == 3": "TRUE",
+	} {
+		when, _, err := foreign.Expression(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		set := policy.Compile([]*policy.Policy{{Name: "p", Enabled: true, When: when, Effect: policy.Effect{Rank: &policy.Rank{}}}}, 1)
+		in := set.NewInput()
+		in.Load(&policy.Facts{Attributes: map[string]any{"a": 3.0}})
+		if trace := set.Trace(in, -1)[0]; string(trace.State) != want {
+			t.Errorf("%s is %s, want %s: %+v", text, trace.State, want, trace)
+		}
+	}
+	for _, text := range []string{"-2 ^ a == -8", "2 ^ 3 ^ a == 512"} {
+		if _, _, err := foreign.Expression(text); err != nil {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }
