@@ -40,6 +40,7 @@ func TestParity(t *testing.T) {
 	desk := httptest.NewServer(http.HandlerFunc(backOffice))
 	t.Cleanup(desk.Close)
 	args := append(free(t.TempDir()), "--set", "pipeline.batch_age=100ms", "--set", "decision.budget=500ms",
+		"--set", "training.check=300ms", "--set", "training.max_age=2s",
 		"--set", "decision.function_hosts="+strings.TrimPrefix(desk.URL, "http://"))
 	p := launch(t, args...)
 	t.Cleanup(p.stop) // killed, it would leave the engine writing into a folder that is being removed
@@ -185,11 +186,21 @@ func (s *story) play(c parityCase) {
 	admin.must("POST", "/v1/accounts/"+s.values["account"]+"/tokens", map[string]any{"scopes": []string{"decide"}}, &key)
 	s.values["key"] = key.Secret
 	for _, file := range c.steps {
+		s.values["i"] = "1"
 		st, err := s.step(file)
 		if err != nil {
 			s.t.Fatalf("step %q: %v", file.Name, err)
 		}
 		run := func() error { return s.run(st) }
+		for i := 1; i < st.times; i++ {
+			if err := run(); err != nil {
+				s.t.Fatalf("step %q, time %d: %v", file.Name, i, err)
+			}
+			s.values["i"] = strconv.Itoa(i + 1)
+			if st, err = s.step(file); err != nil {
+				s.t.Fatalf("step %q: %v", file.Name, err)
+			}
+		}
 		if st.eventually {
 			eventually(s.t, file.Name, run)
 		} else if err := run(); err != nil {
@@ -207,6 +218,7 @@ type parityStep struct {
 	want         string
 	saves        map[string]string // variable -> path
 	eventually   bool
+	times        int // how often it is played
 }
 
 func (s *story) step(file txtar.File) (*parityStep, error) {
@@ -226,6 +238,12 @@ func (s *story) step(file txtar.File) (*parityStep, error) {
 		switch word {
 		case "@eventually":
 			st.eventually = true
+		case "@times":
+			n, err := strconv.Atoi(rest)
+			if err != nil {
+				return nil, fmt.Errorf("@times %q is no number", rest)
+			}
+			st.times = n
 		case "@maven":
 			delete(st.headers, "Authorization")
 			st.headers["maven-api-key"] = s.values["key"]
