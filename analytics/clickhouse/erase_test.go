@@ -262,3 +262,95 @@ func TestHashesAgree(t *testing.T) {
 		t.Error("two processes hash differently")
 	}
 }
+
+// An outcome that comes late but happened inside of the window changes the reward of
+// its decision and asks the trainer for a correction; one that happened after the window
+// does not, and an objective's new version gives all rewards anew.
+func TestLateOutcomesAreAttributedAnew(t *testing.T) {
+	db, start := open(t), epoch
+	now := start.Add(time.Hour)
+	w := NewWriter(db, func() time.Time { return now }, nil)
+	objective := func(offset, base int64, window time.Duration, silence float64) pipeline.Stored[event.ConfigChange] {
+		value, err := json.Marshal(event.Objective{Terms: []event.Term{{Kind: "resolved", Weight: 1, Aggregate: "last"}}, Max: 1, Window: window, DefaultReward: &silence})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return storedAt(offset, &event.ConfigChange{
+			ID: fmt.Sprint("k", offset), Account: "acme", Kind: "objective", Name: "solve", Base: base, Value: value, Time: start})
+	}
+	d := decision("d1", start)
+	write(t, w, &pipeline.Block{Topic: "t", Decisions: []pipeline.Stored[event.Decision]{storedAt(0, d)},
+		Config: []pipeline.Stored[event.ConfigChange]{objective(0, 0, 2*time.Hour, 0.25)}})
+	rewards := func(at time.Time) (reward float64, knownAt time.Time, rows int) {
+		for row, err := range db.TrainingRows(t.Context(), analytics.TrainingQuery{Account: "acme", Objective: "solve", Now: at}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			reward, knownAt, rows = row.Reward, row.KnownAt, rows+1
+		}
+		return reward, knownAt, rows
+	}
+	if _, _, rows := rewards(start.Add(time.Hour)); rows != 0 {
+		t.Error("a decision inside of its window is a row already")
+	}
+	after := start.Add(3 * time.Hour)
+	silent, known, _ := rewards(after)
+	if silent != 0.25 {
+		t.Errorf("silence is worth %v", silent)
+	}
+	late := func(id string, offset int64, happened time.Duration) {
+		now = now.Add(24 * time.Hour)
+		write(t, w, &pipeline.Block{Topic: "o", First: offset, Last: offset, Outcomes: []pipeline.Stored[event.Outcome]{
+			storedAt(offset, named(id, "d1", "", start.Add(happened)))}})
+	}
+	late("outside", 1, 5*time.Hour)
+	if got, again, _ := rewards(after); got != silent || !again.Equal(known) {
+		t.Errorf("an outcome outside of the window makes %v known at %v", got, again)
+	}
+	late("inside", 2, time.Hour)
+	if got, again, rows := rewards(after); got != 1 || !again.After(known) || rows != 1 {
+		t.Errorf("a late outcome inside of the window makes %v known at %v in %d rows", got, again, rows)
+	}
+	write(t, w, &pipeline.Block{Topic: "t", First: 3, Last: 3, Config: []pipeline.Stored[event.ConfigChange]{objective(3, 1, 30*time.Minute, 0.75)}})
+	if got, _, _ := rewards(after); got != 0.75 {
+		t.Errorf("the new version, with a shorter window, makes %v", got)
+	}
+}
+
+func TestMaturityIsTheShareOfDelaysThatHavePassed(t *testing.T) {
+	for _, one := range []struct {
+		delays, ages []int64
+		want         float64
+	}{{nil, nil, 1}, {nil, []int64{5}, 0}, {[]int64{4, 1, 3, 2}, []int64{2, 4}, 0.75}, {[]int64{1}, []int64{0}, 0}} {
+		if got := maturity(one.delays, one.ages); got != one.want {
+			t.Errorf("%+v: %v", one, got)
+		}
+	}
+}
+
+func TestLearningState(t *testing.T) {
+	db := open(t)
+	w := NewWriter(db, nil, nil)
+	now := time.Now().UTC()
+	b := &pipeline.Block{Topic: "t", Last: 9}
+	value, err := json.Marshal(event.Objective{Terms: []event.Term{{Kind: "resolved", Weight: 1}}, Max: 1, Window: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Config = append(b.Config, storedAt(0, &event.ConfigChange{ID: "k", Account: "acme", Kind: "objective", Name: "solve", Value: value, Time: now}))
+	for i := range 4 {
+		d := decision(fmt.Sprint("d", i), now.Add(-time.Duration(10*i+5)*time.Minute))
+		d.Explored = i == 0
+		b.Decisions = append(b.Decisions, storedAt(int64(i), d))
+	}
+	b.Outcomes = append(b.Outcomes, storedAt(8, named("o", "d3", "", now.Add(-20*time.Minute)))) // 15 minutes after
+	write(t, w, b)
+	st, err := db.LearningState(t.Context(), "acme", "solve")
+	// Of the three open ones, 5, 15 and 25 minutes old, two are older than the delay.
+	if err != nil || st.Rows != 1 || st.Open != 3 || st.Maturity < 0.6 || st.Maturity > 0.7 || st.Explored["sales"] != 1 {
+		t.Errorf("the state is %+v (%v)", st, err)
+	}
+	if arms, err := db.Arms(t.Context(), "acme", now.Add(-time.Hour)); err != nil || len(arms) != 2 {
+		t.Errorf("arms are %v (%v)", arms, err)
+	}
+}
