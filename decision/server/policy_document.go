@@ -14,6 +14,7 @@ import (
 	"github.com/usherhq/usher/decision/policy/foreign"
 	"github.com/usherhq/usher/decision/policystore"
 	"github.com/usherhq/usher/internal/fault"
+	"github.com/usherhq/usher/internal/rpc"
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
 )
 
@@ -76,6 +77,35 @@ func documentOf(id string, p *usherv1.Policy, enabled bool) (json.RawMessage, []
 		return nil, nil, invalid("policy", "holds a number that is not finite")
 	}
 	return data, problems, nil
+}
+
+// Documents lets a body that is misshapen be told of with everything that is wrong
+// with its policies.
+func (*policyService) Documents() rpc.Documents {
+	return rpc.Documents{"usher.v1.Policy": faultsOfDocument}
+}
+
+// faultsOfDocument finds what is wrong with a policy as somebody wrote it. What is
+// missing may be meant so, in an update; LivePerson's grammar is read once its shape is
+// right.
+func faultsOfDocument(raw json.RawMessage) []fault.Violation {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(raw, &fields) != nil || fields["conditions"] != nil || fields["actions"] != nil {
+		return nil
+	}
+	_, err := policy.Parse(raw)
+	var out []fault.Violation
+	for _, p := range policy.ProblemsOf(err) {
+		switch p.Path {
+		case "name", "position", "revision", "etag", "update_time", "author", "change_reason", "warnings",
+			"displayName", "updateTime", "changeReason": // of the resource, not of the document
+			continue
+		}
+		if p.Path != "" && (p.Path != "effect" || p.Code != policy.CodeMissing) {
+			out = append(out, fault.Violation{Field: p.Path, Description: p.Description})
+		}
+	}
+	return out
 }
 
 // inWrittenOrder writes a document with its fields in the order in which people

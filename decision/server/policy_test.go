@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -474,5 +476,33 @@ func TestReadersOfPoliciesChangeNothing(t *testing.T) {
 	} {
 		parts := strings.SplitN(call, " ", 3)
 		f.restAs(t, reader, parts[0], account+parts[1], parts[2], 403)
+	}
+}
+
+// TestMisshapenPolicyTellsEverything: a body that is no policy by its shape is told of
+// with all that a file would be told of, at the same places.
+func TestMisshapenPolicyTellsEverything(t *testing.T) {
+	f := start(t)
+	for _, c := range []struct {
+		path, body string
+		want       []string
+	}{
+		{"/policies", `{"nme":"x","enabled":"yes","when":{"all":{}},"effect":{"fixed":{"actions":[]},"rank":{}}}`, []string{"nme", "enabled", "when.all", "effect", "effect.fixed.actions"}},
+		{
+			"/policies:check", `{"policies":[{"name":"ok","when":{"any":7},"effect":{"rank":{}}},{"nme":"x","when":{"all":{}},"effect":{"rank":{}}}],"drft":"x"}`,
+			[]string{"policies[0].when.any", "policies[1].nme", "policies[1].when.all", "drft"},
+		},
+		{"/policies", `{"name":"p","when":{"attribute":"a","attribute":"b","operator":"equal","value":1},"effect":{"rank":{}}}`, []string{"when.attribute"}},
+	} {
+		var fields []string
+		detail := text(f.rest(t, "POST", account+c.path, c.body, 400))
+		for _, field := range regexp.MustCompile(`"field":"([^"]*)"`).FindAllStringSubmatch(detail, -1) {
+			fields = append(fields, field[1])
+		}
+		slices.Sort(fields)
+		slices.Sort(c.want)
+		if !slices.Equal(fields, c.want) {
+			t.Errorf("%s tells of %q, want %q: %s", c.body, fields, c.want, detail)
+		}
 	}
 }

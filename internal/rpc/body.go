@@ -3,23 +3,43 @@ package rpc
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"reflect"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/usherhq/usher/internal/fault"
 )
 
-// explainBody names every field because of which a JSON body could not be read.
+// Documents finds what is wrong with a message beside its shape, by the full name of
+// its type. It is asked about messages of a body that could not be read for its shape,
+// so that all faults come out at once; paths are those within the message.
+type Documents map[protoreflect.FullName]func(raw json.RawMessage) []fault.Violation
+
+// documented is what the implementation of a service may be.
+type documented interface{ Documents() Documents }
+
+func documentsOf(services []Service) Documents {
+	all := Documents{}
+	for _, svc := range services {
+		if d, ok := svc.Impl.(documented); ok {
+			maps.Copy(all, d.Documents())
+		}
+	}
+	return all
+}
+
+// explain names every field because of which a JSON body could not be read.
 // The codec tells a line and a column of the first, which is of little use to a
 // program.
-func explainBody(body []byte, v any, cause error) error {
+func (c *codec) explain(body []byte, v any, cause error) error {
 	if err := json.Unmarshal(body, new(json.RawMessage)); err != nil {
 		return faultText(fault.Violation{Field: "body", Description: "not valid JSON: " + err.Error()})
 	}
 	if m := messageOf(v); m != nil {
-		w := misfits{}
+		w := misfits{documents: c.documents}
 		w.message(body, m.ProtoReflect().Type(), "")
 		if len(w.found) > 0 {
 			return faultText(w.found...)

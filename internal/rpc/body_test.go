@@ -21,7 +21,7 @@ func FuzzBody(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	c := newCodec()
+	c := newCodec(nil)
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, m := range []proto.Message{&usherv1.ReportOutcomesRequest{}, &usherv1.NextActionsRequest{}, &usherv1.Policy{}} {
 			err := c.NewDecoder(strings.NewReader(body)).Decode(m)

@@ -49,7 +49,7 @@ func genTrace() *rapid.Generator[*usherv1.PolicyTrace] {
 // TestExplainedIsWrittenAsTheLibrariesDo: the hand-written answers say what those of the
 // libraries say, whatever is in them.
 func TestExplainedIsWrittenAsTheLibrariesDo(t *testing.T) {
-	jsonCodec, _ := newCodec().(*codec)
+	jsonCodec, _ := newCodec(nil).(*codec)
 	rapid.Check(t, func(t *rapid.T) {
 		hidden, _ := structpb.NewValue(map[string]any{"policies": []any{}})
 		r := &usherv1.NextActionsResponse{
@@ -94,7 +94,7 @@ func TestBrokenTextIsStillRefused(t *testing.T) {
 	if _, err := newWire().Marshal(r); err == nil {
 		t.Error("a text that is not UTF-8 went out on the wire")
 	}
-	jsonCodec, _ := newCodec().(*codec)
+	jsonCodec, _ := newCodec(nil).(*codec)
 	if _, err := jsonCodec.Marshal(r); err == nil {
 		t.Error("a text that is not UTF-8 went out as JSON")
 	}

@@ -29,7 +29,7 @@ import (
 // /policy.schema.json and the page at /.
 func (s *Server) newDoor(services []Service) (http.Handler, error) {
 	gateway := runtime.NewServeMux(
-		runtime.WithMarshalerOption(runtime.MIMEWildcard, newCodec()),
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, newCodec(documentsOf(services))),
 		runtime.WithIncomingHeaderMatcher(forwardHeader),
 		runtime.WithOutgoingHeaderMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithErrorHandler(writeError),
@@ -243,14 +243,17 @@ func writeStatus(w http.ResponseWriter, code int, st *status.Status) {
 
 // newCodec is how messages look in JSON: fields spelled as in the contract, zero
 // values shown, either spelling read, unknown fields refused.
-func newCodec() runtime.Marshaler {
-	return &codec{JSONPb: runtime.JSONPb{
+func newCodec(documents Documents) runtime.Marshaler {
+	return &codec{documents: documents, JSONPb: runtime.JSONPb{
 		MarshalOptions: protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true},
 	}}
 }
 
 // codec is the gateway's own, with errors that name the field.
-type codec struct{ runtime.JSONPb }
+type codec struct {
+	runtime.JSONPb
+	documents Documents
+}
 
 // NewDecoder reads one message; an empty body leaves it empty. The gateway's own
 // decoder reads a stream, so that what follows the first value would be lost.
@@ -269,7 +272,7 @@ func (c *codec) NewDecoder(r io.Reader) runtime.Decoder {
 			err = c.Unmarshal(body, v)
 		}
 		if err != nil {
-			return explainBody(body, v, err)
+			return c.explain(body, v, err)
 		}
 		return nil
 	})

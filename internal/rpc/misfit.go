@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -23,7 +24,10 @@ const maxMisfits = 100
 
 // misfits gathers where a JSON document does not fit a message type. What a value
 // must be is for the codec to say, which is asked about one field at a time.
-type misfits struct{ found []fault.Violation }
+type misfits struct {
+	found     []fault.Violation
+	documents Documents
+}
 
 func (w *misfits) add(path, why string) {
 	if len(w.found) < maxMisfits {
@@ -68,6 +72,7 @@ func (w *misfits) message(raw json.RawMessage, t protoreflect.MessageType, path 
 		w.add(strings.TrimSuffix(path, "."), "must be an object")
 		return
 	}
+	defer w.document(raw, d.FullName(), path, len(w.found))
 	seen := map[protoreflect.Name]bool{}
 	for _, m := range object {
 		f := d.Fields().ByJSONName(m.key)
@@ -83,6 +88,33 @@ func (w *misfits) message(raw json.RawMessage, t protoreflect.MessageType, path 
 			seen[f.Name()] = true
 			w.field(m, f, t, path+m.key)
 		}
+	}
+}
+
+// document adds what is wrong with a message beside its shape, after what was found
+// since. Of what both tell, it is the document that knows the place better.
+func (w *misfits) document(raw json.RawMessage, name protoreflect.FullName, path string, since int) {
+	find := w.documents[name]
+	if find == nil {
+		return
+	}
+	shape, seen := slices.Clone(w.found[since:]), map[string]bool{}
+	for _, f := range shape {
+		seen[f.Field] = true
+	}
+	w.found = w.found[:since]
+	var more []fault.Violation
+	for _, v := range find(raw) {
+		if v.Field = path + v.Field; seen[v.Field] {
+			continue
+		}
+		more = append(more, v)
+		shape = slices.DeleteFunc(shape, func(f fault.Violation) bool {
+			return strings.HasPrefix(v.Field, f.Field+".") || strings.HasPrefix(v.Field, f.Field+"[")
+		})
+	}
+	for _, v := range slices.Concat(shape, more) {
+		w.add(v.Field, v.Description)
 	}
 }
 
@@ -125,6 +157,9 @@ func (w *misfits) field(m member, f protoreflect.FieldDescriptor, t protoreflect
 func (w *misfits) item(raw, alone json.RawMessage, f protoreflect.FieldDescriptor, t protoreflect.MessageType, path string) {
 	err := protojson.Unmarshal(alone, t.New().Interface())
 	if err == nil {
+		if m := f.Message(); m != nil && !f.IsMap() {
+			w.document(raw, m.FullName(), path+".", len(w.found))
+		}
 		return
 	}
 	if f.IsMap() {

@@ -47,7 +47,7 @@ func TestEveryFaultOfABody(t *testing.T) {
 			"contexts[0].nam: unknown field", "contexts[1].properties: must be an object", "contexts[1].ttl: must be a duration such as 3.5s",
 		}},
 	} {
-		err := newCodec().NewDecoder(strings.NewReader(c.body)).Decode(proto.Clone(c.into))
+		err := newCodec(nil).NewDecoder(strings.NewReader(c.body)).Decode(proto.Clone(c.into))
 		if err == nil {
 			t.Errorf("%s is taken", c.body)
 			continue
