@@ -23,8 +23,9 @@ type RewardModel struct {
 	Rows  int `json:"rows,omitempty"`
 }
 
-// folds is the number of parts of a cross-fitted reward model.
-const folds = 3
+// foldsFor is the number of parts of a reward model that is cross-fitted on so many
+// rows: a small log can spare few of them for each part, and its models are quick.
+func foldsFor(rows int) int { return min(max(30_000/max(rows, 1), 3), 10) }
 
 // predictScratch is the memory of one goroutine that predicts.
 type predictScratch struct {
@@ -45,8 +46,8 @@ func newPredictor(cfg OPEConfig, target *targetPolicy, s *sample) (predictor, er
 // fitted foretells by models of our own learner, each fitted without one fold of
 // the log.
 type fitted struct {
-	models   [folds]*model.Model
-	means    [folds]float64
+	models   []*model.Model // by fold
+	means    []float64
 	uses     []columnUse
 	arms     []model.Arm // by number of the action
 	info     *RewardModel
@@ -56,13 +57,15 @@ type fitted struct {
 
 // foldOf spreads rows over folds, the same for every run: neighbours, which are
 // often alike, are in different ones.
-func foldOf(row int) int {
-	h := uint64(row) * 0x9e3779b97f4a7c15 //nolint:gosec // a row number is not negative
-	return int(h >> 33 % folds)
+func (f *fitted) foldOf(row int) int {
+	h := uint64(row) * 0x9e3779b97f4a7c15       //nolint:gosec // a row number is not negative
+	return int(h >> 33 % uint64(len(f.models))) //nolint:gosec // less than a number of folds
 }
 
 func fitRewards(cfg OPEConfig, target *targetPolicy, s *sample) (*fitted, error) {
 	f := &fitted{uses: s.uses, constant: s.rewards.lo == s.rewards.hi, reward: s.rewards.lo}
+	folds := foldsFor(len(s.rows))
+	f.models, f.means = make([]*model.Model, folds), make([]float64, folds)
 	f.info = &RewardModel{Source: "fitted", Features: s.names, Folds: folds, Rows: len(s.rows)}
 	described, names, err := readActionFeatures(cfg)
 	if err != nil {
@@ -76,12 +79,12 @@ func fitRewards(cfg OPEConfig, target *targetPolicy, s *sample) (*fitted, error)
 		return f, nil
 	}
 	var wg sync.WaitGroup
-	var failed [folds]error
+	failed := make([]error, folds)
 	for fold := range folds {
 		wg.Go(func() { failed[fold] = f.fit(fold, s) })
 	}
 	wg.Wait()
-	return f, errors.Join(failed[:]...)
+	return f, errors.Join(failed...)
 }
 
 // fit learns every row but those of one fold.
@@ -96,7 +99,7 @@ func (f *fitted) fit(fold int, s *sample) error {
 	var mean moments
 	for i := range s.rows {
 		r := &s.rows[i]
-		if foldOf(r.number) == fold {
+		if f.foldOf(r.number) == fold {
 			continue
 		}
 		f.describe(&features, r.cells)
@@ -151,7 +154,7 @@ func (f *fitted) predict(r *logRow, s *predictScratch) string {
 		s.arms = append(s.arms, f.arm(r.action))
 	}
 	s.scores = slices.Grow(s.scores[:0], len(s.arms))[:len(s.arms)]
-	fold := foldOf(r.number)
+	fold := f.foldOf(r.number)
 	f.models[fold].Score(&s.scratch, &s.features, s.arms, s.scores)
 	value := func(i int) float64 {
 		if !s.scores[i].Known {

@@ -34,8 +34,8 @@ type Decided struct {
 // safe for concurrent use.
 type Valuer struct {
 	lo, hi   float64
-	models   [folds]*model.Model
-	means    [folds]float64
+	models   []*model.Model // by fold, none without Fit
+	means    []float64
 	encoder  model.Encoder
 	scratch  model.Scratch
 	options  []model.Option
@@ -69,6 +69,8 @@ func (v *Valuer) Fit(rows []*Decided) error {
 		return nil
 	}
 	slices.SortFunc(rows, func(a, b *Decided) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID)) })
+	folds := foldsFor(len(rows))
+	v.models, v.means = make([]*model.Model, folds), make([]float64, folds)
 	for fold := range folds {
 		cfg := model.DefaultConfig()
 		cfg.RewardMin, cfg.RewardMax = v.lo, v.hi
@@ -79,7 +81,7 @@ func (v *Valuer) Fit(rows []*Decided) error {
 		var mean moments
 		for _, r := range rows {
 			chosen := slices.IndexFunc(r.Options, func(o model.Option) bool { return o.Key == r.Chosen })
-			if chosen < 0 || foldOfID(r.ID) == fold {
+			if chosen < 0 || v.foldOf(r.ID) == fold {
 				continue
 			}
 			if err := learner.Learn(model.Example{
@@ -95,7 +97,9 @@ func (v *Valuer) Fit(rows []*Decided) error {
 	return nil
 }
 
-func foldOfID(id string) int { return int(xxhash.Sum64String(id) >> 33 % folds) }
+func (v *Valuer) foldOf(id string) int {
+	return int(xxhash.Sum64String(id) >> 33 % uint64(len(v.models))) //nolint:gosec // less than a number of folds
+}
 
 // Add takes in one decision. One whose propensity nobody knows is only counted.
 func (v *Valuer) Add(r *Decided) {
@@ -141,8 +145,7 @@ func (p *portion) add(o Observation, supported bool) {
 
 // predict foretells the rewards of what was done and of what the target does.
 func (v *Valuer) predict(r *Decided, o *Observation) {
-	fold := foldOfID(r.ID)
-	if v.models[fold] == nil {
+	if len(v.models) == 0 {
 		return
 	}
 	v.options = append(v.options[:0], r.Options...)
@@ -156,6 +159,7 @@ func (v *Valuer) predict(r *Decided, o *Observation) {
 	}
 	chosen, target := at(r.Chosen), at(r.Target)
 	v.scores = slices.Grow(v.scores[:0], len(v.options))[:len(v.options)]
+	fold := v.foldOf(r.ID)
 	v.models[fold].Score(&v.scratch, v.encoder.Context(&r.Facts), v.encoder.Arms(v.options, r.Facts.Baseline), v.scores)
 	value := func(i int) float64 {
 		if !v.scores[i].Known {
