@@ -37,7 +37,7 @@ func (c *compiler) checkName(name, path string) {
 	case c.audit.Strict:
 		c.check.fail(CodeUnknownAttribute, path, "%q is not an attribute of the account; declare it%s", name, c.didYouMean(name))
 	default:
-		c.check.warn(CodeUnknownAttribute, path, "%q is not declared: it is UNKNOWN unless requests bring it; declare it among the attributes of the account, or see that they do%s", name, c.didYouMean(name))
+		c.check.warn(CodeUnknownAttribute, path, "%q is not declared: it is UNKNOWN unless requests bring it or the context store has it; declare it among the attributes of the account, or see that one of them does%s", name, c.didYouMean(name))
 	}
 }
 

@@ -316,7 +316,15 @@ func TestShadowsAreReal(t *testing.T) {
 			{Name: "a", Rank: 1, Enabled: true, When: anyCondition(rt, 1), Effect: policy.Effect{Rank: &policy.Rank{}}},
 			{Name: "b", Rank: 2, Enabled: true, When: anyCondition(rt, 1), Effect: policy.Effect{Rank: &policy.Rank{}}},
 		}
-		if rapid.Bool().Draw(rt, "narrower") {
+		if rapid.Bool().Draw(rt, "leaves") {
+			policies[0].When, policies[1].When = anyLeaf(rt), anyLeaf(rt)
+			if policies[0].When.Attribute != "" && policies[1].When.Attribute != "" {
+				policies[1].When.Attribute = policies[0].When.Attribute
+			}
+			if at := rapid.IntRange(0, 3).Draw(rt, "negated"); at < 2 {
+				policies[at].When = &policy.Condition{Not: policies[at].When}
+			}
+		} else if rapid.Bool().Draw(rt, "narrower") {
 			policies[1].When = &policy.Condition{All: []*policy.Condition{policies[1].When, policies[0].When}}
 		}
 		if problems := policy.Check(policies, nil); len(problems) == 0 || problems[0].Policy != "b" {

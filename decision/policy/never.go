@@ -15,6 +15,7 @@ func contradiction(parts []*Condition) (first, second int, found bool) {
 
 // excludes reports whether a and b are surely never TRUE together.
 func excludes(a, b *Condition) bool {
+	a, b = plainer(a), plainer(b)
 	switch {
 	case len(a.All) > 0:
 		return some(a.All, func(part *Condition) bool { return excludes(part, b) })
@@ -30,6 +31,9 @@ func excludes(a, b *Condition) bool {
 		return implies(b, a.Not)
 	case b.Not != nil:
 		return implies(a, b.Not)
+	}
+	if a.Date != nil && b.Date != nil {
+		return datesExclude(a.Date, b.Date)
 	}
 	if a.Attribute == "" || a.Attribute != b.Attribute {
 		return false

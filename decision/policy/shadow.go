@@ -75,6 +75,7 @@ func isTrivial(c *Condition) bool {
 // implies reports whether b surely holds whenever a does. It knows the structured
 // forms and is careful: false means "not known".
 func implies(a, b *Condition) bool {
+	a, b = plainer(a), plainer(b)
 	switch {
 	case matchesAlways(b):
 		return true
@@ -92,7 +93,20 @@ func implies(a, b *Condition) bool {
 		// The contraposition would need "surely FALSE", so only the same will do.
 		return same(a.Not, b.Not)
 	}
-	return same(a, b) || leafImplies(a, b)
+	switch {
+	case same(a, b):
+		return true
+	case a.Time != nil && b.Time != nil:
+		return windowImplies(a.Time, b.Time)
+	case a.Date != nil && b.Date != nil:
+		return datesImply(a.Date, b.Date)
+	case len(b.Any) > 0 && a.Operator == In:
+		values, ok := readValues(a)
+		return ok && everyOf(values, func(v any) bool {
+			return implies(&Condition{Attribute: a.Attribute, Operator: Equal, Value: v, Fold: a.Fold}, b)
+		})
+	}
+	return leafImplies(a, b)
 }
 
 func every(list []*Condition, f func(*Condition) bool) bool {
@@ -138,7 +152,10 @@ func leafImplies(a, b *Condition) bool {
 		}
 		return holdsOf(a.Value, b)
 	}
-	return boundImplies(a, b)
+	if values, ok := readValues(a); ok && !a.Fold {
+		return len(values) > 0 && everyOf(values, func(v any) bool { return holdsOf(v, b) })
+	}
+	return boundImplies(a, b) || textImplies(a, b)
 }
 
 // within reports whether all values that a allows are in the list.
@@ -168,29 +185,40 @@ func holdsOf(v any, b *Condition) bool {
 		lo, hi := valueOf(list[0]), valueOf(list[1])
 		return ordered(GreaterOrEqual)(&left, &lo) == isTrue && ordered(LessOrEqual)(&left, &hi) == isTrue
 	}
+	if b.Operator == NotIn {
+		// Other types than that of the list are UNKNOWN; an empty one is of texts.
+		of := value{kind: kindString}
+		if list := right.list(); len(list) > 0 {
+			of = valueOf(list[0])
+		}
+		if left.kind != of.kind {
+			return false
+		}
+	}
 	compare := binary(b.Operator, b.Fold)
 	return compare != nil && compare(&left, &right) == isTrue
 }
 
-// boundImplies compares two bounds: over 10 implies over 5.
+// boundImplies compares two ranges: over 10 implies over 5, and 6 to 7 does.
 func boundImplies(a, b *Condition) bool {
-	sign, ok := func() (int, bool) {
-		x, y := valueOf(a.Value), valueOf(b.Value)
-		return order(&x, &y)
-	}()
-	if !ok {
+	low, lowIn, hasLow := end(b, Greater, GreaterOrEqual, 0)
+	high, highIn, hasHigh := end(b, Less, LessOrEqual, 1)
+	if !hasLow && !hasHigh {
 		return false
 	}
-	switch b.Operator {
-	case Greater:
-		return a.Operator == Greater && sign >= 0 || a.Operator == GreaterOrEqual && sign > 0
-	case GreaterOrEqual:
-		return (a.Operator == Greater || a.Operator == GreaterOrEqual) && sign >= 0
-	case Less:
-		return a.Operator == Less && sign <= 0 || a.Operator == LessOrEqual && sign < 0
-	case LessOrEqual:
-		return (a.Operator == Less || a.Operator == LessOrEqual) && sign <= 0
-	default:
-		return false
+	if hasLow {
+		own, in, ok := end(a, Greater, GreaterOrEqual, 0)
+		sign, alike := order(&own, &low)
+		if !ok || !alike || sign < 0 || sign == 0 && in && !lowIn {
+			return false
+		}
 	}
+	if hasHigh {
+		own, in, ok := end(a, Less, LessOrEqual, 1)
+		sign, alike := order(&own, &high)
+		if !ok || !alike || sign > 0 || sign == 0 && in && !highIn {
+			return false
+		}
+	}
+	return true
 }

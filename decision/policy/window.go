@@ -8,7 +8,7 @@ import (
 )
 
 // Window is a recurring time of day: from From (included) to To (excluded) in
-// Zone on Days. A window whose To is not after its From runs past midnight and
+// Zone on Days. A window whose To is before its From runs past midnight and
 // belongs to the day on which it began. Empty From and To mean the whole day,
 // empty Days every day, empty Zone UTC.
 type Window struct {
