@@ -12,6 +12,7 @@ import (
 	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/decision/decisionlog"
 	"github.com/usherhq/usher/decision/liveperson"
+	"github.com/usherhq/usher/decision/policy"
 	"github.com/usherhq/usher/decision/server"
 	"github.com/usherhq/usher/decision/skillstate"
 	"github.com/usherhq/usher/internal/rpc"
@@ -125,8 +126,12 @@ func (n *node) doorServer() (*rpc.Server, error) {
 	// On this machine alone the page at / needs no token to show how things are.
 	cfg.OpenStatus = n.role == Up && loopback(n.cfg.HTTP.Addr)
 	cfg.Drain = min(cfg.Drain, n.cfg.StopAfter)
+	schema, err := policy.Schema()
+	if err != nil {
+		return nil, err
+	}
 	return rpc.New(cfg, rpc.Deps{
-		Verifier: n.state.tokens, Log: n.log, Metrics: n.reg, OpenAPI: proto.OpenAPI(), Version: n.opts.Version,
+		Verifier: n.state.tokens, Log: n.log, Metrics: n.reg, OpenAPI: proto.OpenAPI(), PolicySchema: schema, Version: n.opts.Version,
 		Status:  func() []rpc.Fact { return services.Status(control.DefaultAccount) },
 		Facades: []rpc.Facade{n.facade(services)},
 		Ready:   n.ready, Now: n.opts.Now, NewID: newID,
