@@ -6,6 +6,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 TOOLS     := .cache/bin
+PEERS     := .cache/peers
 BUF       := go tool -modfile=tools/go.mod buf
 PACKAGES  ?= ./...
 # Two packages at a time: some start a broker and a warehouse of their own.
@@ -89,9 +90,21 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: build ## our own benchmarks, then one table of ratios against others
+bench: build peers ## our own benchmarks, then one table of ratios against others
 	@go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./model/... ./decision/... ./pipeline/event/... | { grep -E '^(Benchmark|pkg:)' || true; }
-	@cd bench/peers && go run . -usher $(CURDIR)/bin/usher $(ARGS)
+	@cd bench/peers && go run . -usher $(CURDIR)/bin/usher -python $(CURDIR)/$(PEERS)/bin/python $(ARGS)
+
+.PHONY: eval
+eval: build peers ## how well it learns, beside the references: tables, docs/learning-results.md and figures (about ten minutes)
+	@go run ./cmd/learneval $(ARGS)
+	@cd bench/peers && go run . -only refit,scoring -python $(CURDIR)/$(PEERS)/bin/python
+
+.PHONY: peers
+peers: $(PEERS)/.made ## Vowpal Wabbit and scikit-learn for bench and eval, in .cache/peers; left out where there is no Python
+
+$(PEERS)/.made: bench/peers/learners/requirements.txt
+	@if python3 -m venv $(PEERS) && $(PEERS)/bin/pip install -q --disable-pip-version-check -r $<; then touch $@; \
+	else rm -rf $(PEERS); echo "peers: left out, since Python or its package index is not to be had here"; fi
 
 ##@ Change it
 

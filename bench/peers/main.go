@@ -21,7 +21,8 @@ func main() {
 func run() error {
 	as := flag.String("as", "", "run as a server of the comparison (internal)")
 	usher := flag.String("usher", "../../bin/usher", "the built program")
-	only := flag.String("only", "", "parts to run, comma separated: policies,explain,scoring,training,serving,ingest")
+	only := flag.String("only", "", "parts to run, comma separated: policies,explain,scoring,training,refit,serving,ingest")
+	python := flag.String("python", "../../.cache/peers/bin/python", "Python with Vowpal Wabbit, see learners/README.md")
 	rounds := flag.Int("rounds", 7, "interleaved rounds of the comparisons in memory")
 	slice := flag.Duration("slice", 60*time.Millisecond, "time of one side in one round")
 	runs := flag.Int("runs", 5, "interleaved rounds of the comparisons over processes")
@@ -44,6 +45,7 @@ func run() error {
 		{"explain", func() ([]row, error) { return benchExplain(*rounds, *slice) }},
 		{"scoring", func() ([]row, error) { return benchScoring(*rounds, *slice) }},
 		{"training", func() ([]row, error) { return benchTraining(*rounds) }},
+		{"refit", func() ([]row, error) { return benchRefit(*python, *rounds) }},
 		{"serving", func() ([]row, error) { return benchServing(ctx, *usher, *runs) }},
 		{"ingest", func() ([]row, error) { return benchIngest(ctx, *usher, *runs, *events) }},
 	} {

@@ -22,10 +22,11 @@ type Stream struct {
 // codeSuffix names the attribute that holds a whole number as a name.
 const codeSuffix = "_code"
 
-// NewStream reads the table as attributes: numbers scaled to 0..1, whole numbers
-// as their text as well, text as a list of words, crossed columns joined by "|".
-// Faults are those of RunBandit.
-func NewStream(t *Table, cfg BanditConfig) (*Stream, error) {
+// NewStream reads the table as attributes: numbers scaled to 0..1, text as a list of
+// words, crossed columns joined by "|". Whole numbers are names when named, as a
+// caller who knows them for ids would send them, and else numbers and names. Faults
+// are those of RunBandit.
+func NewStream(t *Table, cfg BanditConfig, named bool) (*Stream, error) {
 	plan, err := newBanditPlan(t, cfg)
 	if err != nil {
 		return nil, err
@@ -35,14 +36,14 @@ func NewStream(t *Table, cfg BanditConfig) (*Stream, error) {
 		s.Arms[i] = plan.arms[i].ID
 	}
 	for _, row := range plan.order {
-		s.Known = append(s.Known, model.Facts{Attributes: plan.attributes(row)})
+		s.Known = append(s.Known, model.Facts{Attributes: plan.attributes(row, named)})
 		s.Right = append(s.Right, plan.right[row])
 	}
 	return s, nil
 }
 
 // attributes are the features of a row in the terms of a request.
-func (p *banditPlan) attributes(row int) map[string]any {
+func (p *banditPlan) attributes(row int, named bool) map[string]any {
 	out := map[string]any{}
 	cells := p.rows[row]
 	for i := range p.uses {
@@ -52,6 +53,8 @@ func (p *banditPlan) attributes(row int) map[string]any {
 		case u.text:
 			out[u.name] = Words(v)
 			continue
+		case named && u.category:
+			out[u.name] = v
 		case u.number && v != "":
 			f, _ := strconv.ParseFloat(v, 64) // parsed before, when the column was detected
 			out[u.name] = (f - u.lo) / u.span
