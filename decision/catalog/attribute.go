@@ -124,7 +124,7 @@ func (a *Attribute) Bind(lookup func(name string) (any, bool)) map[string]any {
 // allowed, else what is wrong with it. It never repeats the value.
 func (a *Attribute) Fits(value any) error {
 	if !typeHolds(a.Type, value) {
-		return errors.New("is a " + string(typeOf(value)) + ", the attribute is a " + string(a.Type))
+		return errors.New("is of type " + string(typeOf(value)) + ", the attribute of type " + string(a.Type))
 	}
 	if len(a.Allowed) == 0 {
 		return nil

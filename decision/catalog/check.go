@@ -155,7 +155,7 @@ func (a *Attribute) checkAllowed(c *fault.Check) {
 	for i, v := range a.Allowed {
 		field := fmt.Sprintf("allowed_values[%d]", i)
 		if v == nil || a.Type.Valid() && !typeHolds(kind, v) {
-			c.Add(field, "is a %s, the attribute is a %s", typeOf(v), a.Type)
+			c.Add(field, "is of type %s, the attribute of type %s", typeOf(v), a.Type)
 		}
 		if contains(a.Allowed[:i], v) {
 			c.Add(field, "is listed twice")

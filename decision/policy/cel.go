@@ -227,7 +227,7 @@ func celFault(issues *cel.Issues) string {
 	}
 	message, _, _ = strings.Cut(strings.TrimPrefix(message, "Syntax error: "), " expecting ")
 	plain := strings.NewReplacer("'<EOF>'", "the end", "mismatched input", "unexpected", "extraneous input", "unexpected", "token recognition error at:", "cannot read")
-	return "at " + at + ": " + plain.Replace(message)
+	return "at " + at + ": " + strings.Replace(plain.Replace(message), "unexpected the end", "ends unexpectedly", 1)
 }
 
 func (c *compiler) program(text, path string) (program cel.Program, names, keys []string, ok bool) {

@@ -169,7 +169,7 @@ func TestFaultsOfExpressions(t *testing.T) {
 	for expression, want := range map[string]string{
 		"tier = 'gold'":           "at column 6: a single = compares nothing; use ==",
 		"a ==\n = 2":              "at line 2, column 2: a single = compares nothing; use ==",
-		"a ==":                    "at column 5: unexpected the end",
+		"a ==":                    "at column 5: ends unexpectedly",
 		"a b":                     "at column 3: unexpected 'b'",
 		"tier == \"gold":          "at column 9: cannot read '\"gold'",
 		"nothing(tier)":           "at column 8: undeclared reference to 'nothing'",

@@ -214,7 +214,7 @@ func (c *compiler) constant(cond *Condition, s scope, slot int) test {
 	case Matches, Exists, Between:
 		return c.special(cond, s, slot, wrong)
 	}
-	c.check.fail(CodeUnknownOperator, s.path+".operator", "%q is not an operator; one of %v", cond.Operator, Operators())
+	c.check.fail(CodeUnknownOperator, s.path+".operator", "%q is not an operator; one of %s", cond.Operator, operatorNames())
 	return nil
 }
 

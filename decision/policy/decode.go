@@ -287,7 +287,7 @@ func (d *decoder) comparison(c *Condition, o *object) {
 	operator, at := o.text("operator"), join(o.path, "operator")
 	op, ok := ParseOperator(operator)
 	if !ok && operator != "" {
-		d.check.unreadable(CodeUnknownOperator, at, "%q is not an operator; one of %v", operator, Operators())
+		d.check.unreadable(CodeUnknownOperator, at, "%q is not an operator; one of %s", operator, operatorNames())
 	}
 	fold := o.flag("fold", false)
 	c.ValueFrom = o.text("value_from")

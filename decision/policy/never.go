@@ -106,14 +106,11 @@ func apart(a, b *Condition) bool {
 // end is the bound that a comparison sets, and whether it is included; place is that
 // of the bound in between's list.
 func end(c *Condition, open, included Operator, place int) (bound value, in, ok bool) {
-	switch c.Operator {
-	case open, included:
+	if c.Operator == open || c.Operator == included {
 		return valueOf(c.Value), c.Operator == included, true
-	case Between:
-		list, _ := c.Value.([]any)
-		if len(list) == 2 {
-			return valueOf(list[place]), true, true
-		}
+	}
+	if list, _ := c.Value.([]any); c.Operator == Between && len(list) == 2 {
+		return valueOf(list[place]), true, true
 	}
 	return value{}, false, false
 }

@@ -79,3 +79,12 @@ func parseSetOperator(folded string) (Operator, bool) {
 	}
 	return "", false
 }
+
+// operatorNames lists the operators for people.
+func operatorNames() string {
+	names := make([]string, len(Operators()))
+	for i, op := range Operators() {
+		names[i] = string(op)
+	}
+	return strings.Join(names, ", ")
+}
