@@ -29,13 +29,9 @@ func (l *Ladder) tests(ctx context.Context, s *scene, at *Scope) ([]Test, error)
 // that it is worse than policy. The match rate is shown and asks for nothing: a model
 // that matches the baseline everywhere could change nothing.
 func (l *Ladder) beforeCompare(ctx context.Context, s *scene, at *Scope) ([]Test, error) {
-	champion, err := l.deps.Control.Champion(s.account)
+	live, err := l.grown(ctx, s.account)
 	if err != nil {
 		return nil, err
-	}
-	live := Test{Name: "model", Passed: champion.Version != "", Detail: "no model is live"}
-	if live.Passed {
-		live.Detail = "version " + champion.Version + " is live"
 	}
 	list, bounds, err := l.guarded(s.account, &at.Mode)
 	if err != nil {
@@ -60,6 +56,34 @@ func (l *Ladder) beforeCompare(ctx context.Context, s *scene, at *Scope) ([]Test
 		{Name: "rows", Passed: v.rows >= MinRows, Detail: fmt.Sprintf("%d decisions with a reward, %d needed", v.rows, MinRows)},
 		v.estimate(drop), match,
 	}, nil
+}
+
+// grown fails where no model is live, or one that learned from few rows: the first one
+// of an account may go live while nobody follows it, and later ones may not have
+// proved to be better yet.
+func (l *Ladder) grown(ctx context.Context, account string) (Test, error) {
+	champion, err := l.deps.Control.Champion(account)
+	if err != nil {
+		return Test{}, err
+	}
+	t := Test{Name: "model", Passed: champion.Version != "", Detail: "no model is live"}
+	if !t.Passed {
+		return t, nil
+	}
+	t.Detail = "version " + champion.Version + " is live"
+	if l.deps.Fits == nil {
+		return t, nil
+	}
+	rows, err := l.deps.Fits.FittedRows(ctx, account, champion.Version)
+	if err != nil {
+		return t, fmt.Errorf("read the card of %q: %w", champion.Version, err)
+	}
+	t.Passed = rows >= MinRows
+	t.Detail += fmt.Sprintf(" and learned from %d rows", rows)
+	if !t.Passed {
+		t.Detail += fmt.Sprintf(", %d needed: wait for a better one, or promote a newer one", MinRows)
+	}
+	return t, nil
 }
 
 // values is what the log says of doing what the model alone, and policy alone, would.

@@ -67,11 +67,17 @@ type Evidence interface {
 	LadderMatch(ctx context.Context, q Query) (same, rows int64, err error)
 }
 
+// Fits says how many rows a version was fitted to; not knowing is no error but 0.
+type Fits interface {
+	FittedRows(ctx context.Context, account, version string) (int64, error)
+}
+
 // Deps is what a ladder works with; Log and Metrics are for Run alone, and Metrics
-// may be nil.
+// may be nil. So may Fits: then a live model is old enough.
 type Deps struct {
 	Control  *control.Control
 	Evidence Evidence
+	Fits     Fits
 	Now      func() time.Time
 	Log      *slog.Logger
 	Metrics  *Metrics

@@ -40,6 +40,7 @@ type site struct {
 	later   time.Duration // what the ladder's clock is ahead
 	fail    error
 	model   *model.Model
+	fitted  int64 // rows that it learned from
 }
 
 type outcome struct {
@@ -110,7 +111,7 @@ func open(t *testing.T, worth map[string]float64) *site {
 	running.Go(func() { _ = store.Run(ctx) })
 	t.Cleanup(func() { cancel(); running.Wait() })
 	<-store.Ready()
-	s := &site{t: t, control: control.New(store), worth: worth, luck: rand.New(rand.NewPCG(1, 2))}
+	s := &site{t: t, control: control.New(store), fitted: ladder.MinRows, worth: worth, luck: rand.New(rand.NewPCG(1, 2))}
 	if err := s.control.Bootstrap(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -123,13 +124,16 @@ func open(t *testing.T, worth map[string]float64) *site {
 		t.Fatal(err)
 	}
 	s.ladder, err = ladder.New(ladder.DefaultConfig(), ladder.Deps{
-		Control: s.control, Evidence: s, Now: func() time.Time { return time.Now().Add(s.later) },
+		Control: s.control, Evidence: s, Fits: s, Now: func() time.Time { return time.Now().Add(s.later) },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
+
+// FittedRows implements ladder.Fits.
+func (s *site) FittedRows(context.Context, string, string) (int64, error) { return s.fitted, nil }
 
 func believer(t *testing.T) *model.Model {
 	t.Helper()
@@ -261,6 +265,10 @@ func TestASoundScopeGoesUp(t *testing.T) {
 	_, err = s.ladder.Advance(t.Context(), account, decision.ScopeAccount, ladder.Step{}, ann)
 	wantTests(t, err, "model")
 	s.promote()
+	s.fitted = ladder.MinRows - 1
+	_, err = s.ladder.Advance(t.Context(), account, decision.ScopeAccount, ladder.Step{}, ann)
+	wantTests(t, err, "model")
+	s.fitted = ladder.MinRows
 	at := s.standing()
 	if at.MatchRows != ladder.MinRows || at.MatchRate > 0.5 || at.Next != decision.ModeCompare || len(at.Tests) != 4 {
 		t.Errorf("%+v", at)

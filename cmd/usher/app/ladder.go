@@ -64,7 +64,7 @@ func ladderQuery(q *ladder.Query) analytics.LadderQuery {
 // newLadder makes the ladder of this process; only a watch has metrics.
 func (n *node) newLadder(m *ladder.Metrics) (*ladder.Ladder, error) {
 	return ladder.New(ladder.DefaultConfig(), ladder.Deps{
-		Control: n.state.control, Evidence: ladderEvidence{n.engines.warehouse}, Now: n.opts.Now, Log: n.log, Metrics: m,
+		Control: n.state.control, Evidence: ladderEvidence{n.engines.warehouse}, Fits: n.engines.warehouse, Now: n.opts.Now, Log: n.log, Metrics: m,
 	})
 }
 

@@ -96,6 +96,23 @@ func (w *warehouse) ModelCards(ctx context.Context, account string) ([]server.Mo
 	return cards, nil
 }
 
+// FittedRows implements ladder.Fits.
+func (w *warehouse) FittedRows(ctx context.Context, account, version string) (int64, error) {
+	cards, err := w.ModelCards(ctx, account)
+	if err != nil {
+		return 0, err
+	}
+	at := slices.IndexFunc(cards, func(c server.ModelCard) bool { return c.Version == version })
+	if at < 0 {
+		return 0, nil
+	}
+	var card model.Card
+	if err := json.Unmarshal(cards[at].Card, &card); err != nil {
+		return 0, fmt.Errorf("read the card of model %q: %w", version, err)
+	}
+	return card.Rows, nil
+}
+
 // trainingStore gives the trainer its rows and keeps its models: two vocabularies
 // that must not know each other meet here.
 type trainingStore struct{ db *clickhouse.DB }
