@@ -587,7 +587,8 @@ type Objective struct {
 	// Reward of a decision without outcomes once the window has passed; without
 	// it silence teaches nothing.
 	DefaultReward *float64 `protobuf:"fixed64,8,opt,name=default_reward,json=defaultReward,proto3,oneof" json:"default_reward,omitempty"`
-	// Gain over the champion that a challenger must prove.
+	// The gain over the champion that the lower bound of a challenger's gain must reach;
+	// below 0 it is a loss that is risked. 0 stands for -0.05 of the range.
 	Margin     float64                `protobuf:"fixed64,9,opt,name=margin,proto3" json:"margin,omitempty"`
 	Version    int64                  `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`
 	Etag       string                 `protobuf:"bytes,11,opt,name=etag,proto3" json:"etag,omitempty"`
