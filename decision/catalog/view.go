@@ -1,7 +1,6 @@
 package catalog
 
 import (
-
 	"github.com/usherhq/usher/decision/control"
 	"github.com/usherhq/usher/decision/function"
 	"github.com/usherhq/usher/decision/policy"
