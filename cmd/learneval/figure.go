@@ -120,10 +120,10 @@ func (r *results) calibrationFigure() string {
 	n := 0
 	for i := range r.sets {
 		s := &r.sets[i]
-		if !s.large || len(s.Follow) == 0 || s.Follow[0].Last.Calibration == nil {
+		if s.Follow.Last.Calibration == nil {
 			continue
 		}
-		c := s.Follow[0].Last.Calibration
+		c := s.Follow.Last.Calibration
 		var xs, ys []float64
 		for _, b := range c.Bins {
 			xs, ys = append(xs, b.Predicted), append(ys, b.Reward)

@@ -116,7 +116,7 @@ func TestReportIsWhole(t *testing.T) {
 		r.sets = append(r.sets, played{
 			set: s, Online: []evaluate.BanditResult{{Rows: 100, Arms: 3, Error: 0.2, Curve: []evaluate.BanditPoint{{Rows: 1, Error: 1}, {Rows: 100, Error: 0.2}}}},
 			Overridden: []evaluate.BanditResult{{Error: 0.21}},
-			Follow:     []refitResult{{Error: 0.23, Models: 4, Promoted: 3}}, Default: []refitResult{{Error: 0.4, Models: 4}},
+			Follow:     refitResult{Error: 0.23, Models: 4, Promoted: 3}, Default: refitResult{Error: 0.4, Models: 4},
 		})
 	}
 	for _, d := range directions() {

@@ -8,17 +8,29 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"time"
 )
 
+// does says whether a part is to be measured.
+func (o *options) does(part string) bool {
+	return o.only == "" || o.only == part || o.only == quality && part != product
+}
+
+// The parts whose files are written: what is learned, and how fast.
+const (
+	quality = "quality"
+	product = "product"
+)
+
 // options say what to measure and where everything is.
 type options struct {
 	root, usher, engine string
 	logs, seeds         int
-	refits, product     bool
+	only                string
 }
 
 func main() {
@@ -26,10 +38,9 @@ func main() {
 	flag.StringVar(&o.root, "root", ".", "root of the repository")
 	flag.StringVar(&o.usher, "usher", "bin/usher", "the built program")
 	flag.StringVar(&o.engine, "engine", "deploy/engine", "folder with the ClickHouse engine")
-	flag.IntVar(&o.logs, "logs", 300, "fresh logs for the coverage of intervals")
+	flag.IntVar(&o.logs, "logs", 300, "fresh logs for the coverage of intervals: of digits, a third of it of satellite, a fifteenth of letter")
 	flag.IntVar(&o.seeds, "seeds", 3, "seeds of each table")
-	flag.BoolVar(&o.refits, "refits", true, "measure periodic refits")
-	flag.BoolVar(&o.product, "product", true, "measure what needs a running product")
+	flag.StringVar(&o.only, "only", "", "measure one part: quality (all that has no clock) or product (speeds), or, without writing files, online, refits or offpolicy")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -53,6 +64,10 @@ func run(ctx context.Context, o options) error {
 		fmt.Fprintf(os.Stderr, "%5.0f s  %s\n", time.Since(begin).Seconds(), fmt.Sprintf(format, args...))
 	})
 	if err != nil {
+		return err
+	}
+	if o.only != "" && o.only != quality && o.only != product {
+		_, err := io.WriteString(os.Stdout, res.page()+res.speedPage())
 		return err
 	}
 	return res.write(o.root, os.Stdout)

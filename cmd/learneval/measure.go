@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +15,9 @@ import (
 // that is not shown to be worse goes live.
 const followAll = -1
 
+// throughName is the set that goes through a running product.
+const throughName = "satellite"
+
 // overridden is the share of decisions that something downstream overrides in the
 // run that measures robustness.
 const overridden = 0.1
@@ -24,7 +26,7 @@ const overridden = 0.1
 type played struct {
 	set
 	Online, Overridden []evaluate.BanditResult // by seed
-	Follow, Default    []refitResult           // by seed: every refit followed; the gate as it comes
+	Follow, Default    refitResult             // first seed: every refit followed; the gate as it comes
 	Seconds            float64
 }
 
@@ -42,7 +44,7 @@ type say func(format string, args ...any)
 // measure runs everything, two parts at a time; what is timed runs alone, at the end.
 func measure(ctx context.Context, o options, tell say) (*results, error) {
 	all := sets()
-	r := &results{sets: make([]played, len(all)), directions: make([]directionResult, len(directions())), conversions: make([]conversionResult, len(conversions(o.logs)))}
+	r := &results{sets: make([]played, len(all))}
 	scale, err := delays(o.root)
 	if err != nil {
 		return nil, err
@@ -54,18 +56,34 @@ func measure(ctx context.Context, o options, tell say) (*results, error) {
 		p := &r.sets[i]
 		p.seeds = p.seeds[:min(o.seeds, len(p.seeds))]
 		p.Online, p.Overridden = make([]evaluate.BanditResult, len(p.seeds)), make([]evaluate.BanditResult, len(p.seeds))
-		p.Follow, p.Default = make([]refitResult, len(p.seeds)), make([]refitResult, len(p.seeds))
-		var once sync.Once
+		if o.only == "offpolicy" || o.only == product && p.name != throughName {
+			continue
+		}
 		for k := range p.seeds {
+			if k > 0 && (o.only == product || o.only == "refits") {
+				break
+			}
 			g.Go(func() error {
 				if err := p.play(ctx2, o, k, scale); err != nil {
 					return fmt.Errorf("%s, seed %d: %w", p.name, p.seeds[k], err)
 				}
-				once.Do(func() { tell("%s: error %.3f with seed %d", p.name, p.Online[k].Error, p.seeds[k]) })
+				tell("%s: error %.3f with seed %d", p.name, p.Online[k].Error, p.seeds[k])
 				return nil
 			})
 		}
 	}
+	if o.does("offpolicy") {
+		r.valued(o, g, tell)
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return r, r.timed(ctx, o, scale, tell)
+}
+
+// valued measures the off-policy estimates.
+func (r *results) valued(o options, g *errgroup.Group, tell say) {
+	r.directions, r.conversions = make([]directionResult, len(directions())), make([]conversionResult, len(conversions(o.logs)))
 	for i, d := range directions() {
 		g.Go(func() (err error) {
 			r.directions[i], err = runDirection(o.root, d)
@@ -80,10 +98,6 @@ func measure(ctx context.Context, o options, tell say) (*results, error) {
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	return r, r.timed(ctx, o, scale, tell)
 }
 
 // play measures one seed of a set: online, overridden, and refitted periodically.
@@ -101,17 +115,17 @@ func (p *played) play(ctx context.Context, o options, k int, scale []float64) er
 	if p.Overridden[k], err = evaluate.RunBandit(t, cfg, time.Now); err != nil {
 		return err
 	}
-	if !o.refits || !p.large {
+	if !o.does("refits") || !p.large || k > 0 {
 		return nil
 	}
 	s, err := p.stream(o.root, p.seeds[k])
 	if err != nil {
 		return err
 	}
-	if p.Follow[k], err = refits(ctx, s, p.seeds[k], scale, followAll); err != nil || k > 0 {
+	if p.Follow, err = refits(ctx, s, p.seeds[k], scale, followAll); err != nil {
 		return err
 	}
-	p.Default[k], err = refits(ctx, s, p.seeds[k], scale, 0)
+	p.Default, err = refits(ctx, s, p.seeds[k], scale, 0)
 	return err
 }
 
@@ -129,10 +143,13 @@ func (s *set) stream(root string, seed uint64) (*evaluate.Stream, error) {
 
 // timed measures what needs the machine for itself.
 func (r *results) timed(ctx context.Context, o options, scale []float64, tell say) (err error) {
-	if r.speeds, err = scoreSpeeds(); err != nil || !o.product {
+	if !o.does(product) {
+		return nil
+	}
+	if r.speeds, err = scoreSpeeds(); err != nil {
 		return err
 	}
-	at := slices.IndexFunc(r.sets, func(p played) bool { return p.name == "satellite" })
+	at := slices.IndexFunc(r.sets, func(p played) bool { return p.name == throughName })
 	s, err := r.sets[at].stream(o.root, 1)
 	if err != nil {
 		return err
@@ -142,7 +159,7 @@ func (r *results) timed(ctx context.Context, o options, scale []float64, tell sa
 	if err != nil {
 		return err
 	}
-	p, err := throughProduct(ctx, n, s, 1, scale)
+	p, err := throughProduct(ctx, newPlayer(n, s, 1), scale, tell)
 	n.close()
 	if err != nil {
 		return err

@@ -22,6 +22,10 @@ import (
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
 )
 
+// pollEvery is how often it is looked whether a model is ready: every look is a query
+// to the warehouse that the trainer reads from.
+const pollEvery = 50 * time.Millisecond
+
 // account is where the runs through the whole product happen.
 const account = "eval"
 
@@ -189,7 +193,7 @@ func (n *node) fitted(ctx context.Context, rows int, probe *usherv1.NextActionsR
 		select {
 		case <-ctx.Done():
 			return time.Time{}, errors.Join(ctx.Err(), fmt.Errorf("the newest model has %g of %d rows", newest.Rows, rows))
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(pollEvery):
 		}
 	}
 }

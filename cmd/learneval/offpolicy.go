@@ -145,8 +145,8 @@ type conversion struct {
 func conversions(logs int) []conversion {
 	return []conversion{
 		{"digits", filepath.Join(conversionsFolder, "digits_policies.csv.gz"), logs},
-		{"satellite", filepath.Join(peersFolder, "satellite_policies.csv.gz"), logs},
-		{"letter", filepath.Join(peersFolder, "letter_policies.csv.gz"), logs / 10},
+		{"satellite", filepath.Join(peersFolder, "satellite_policies.csv.gz"), logs / 3},
+		{"letter", filepath.Join(peersFolder, "letter_policies.csv.gz"), logs / 15},
 	}
 }
 

@@ -38,10 +38,9 @@ func eager(rows int) []string {
 // throughProduct plays a stream through a running Usher: decisions over gRPC, into
 // Kafka, into ClickHouse; every outcome with its delay, one in ten sent twice; the
 // trainer reads the warehouse, the gate promotes, the decision process swaps.
-func throughProduct(ctx context.Context, n *node, s *evaluate.Stream, seed uint64, scale []float64) (pipelineResult, error) {
-	ctx = n.with(ctx)
-	p := &player{node: n, stream: s, seed: seed, r: drawDelays(seed)}
-	begin := time.Now()
+func throughProduct(ctx context.Context, p *player, scale []float64, tell say) (pipelineResult, error) {
+	ctx = p.node.with(ctx)
+	s, begin := p.stream, time.Now()
 	var out pipelineResult
 	wrong := 0
 	for i := range s.Known {
@@ -53,6 +52,7 @@ func throughProduct(ctx context.Context, n *node, s *evaluate.Stream, seed uint6
 			}
 			if took > 0 {
 				out.Latency = append(out.Latency, took)
+				tell("decision %d: what was reported decides after %s", i, took.Round(time.Millisecond))
 			}
 		}
 		right, err := p.decide(ctx, i, scale)
@@ -83,6 +83,10 @@ type player struct {
 type late struct {
 	due int
 	out *usherv1.Outcome
+}
+
+func newPlayer(n *node, s *evaluate.Stream, seed uint64) *player {
+	return &player{node: n, stream: s, seed: seed, r: drawDelays(seed)}
 }
 
 // request asks for one action; candidates stand in an order of their own, so that
