@@ -110,7 +110,8 @@ func keepAgain(tb testing.TB, db *DB, decisions []*event.Decision) {
 		return
 	}
 	keep(tb, db, twins)
-	err := db.exec(tb.Context(), "INSERT INTO decisions SETTINGS insert_deduplicate = 0 SELECT * REPLACE (substring(account, 6) AS account) FROM (SELECT * FROM decisions WHERE startsWith(account, 'twin-'))")
+	err := db.exec(tb.Context(), "INSERT INTO decisions SETTINGS insert_deduplicate = 0 SELECT * REPLACE (xxHash64("+identityOf("decisions")+") AS event_key) FROM ("+
+		"SELECT * REPLACE (substring(account, 6) AS account) FROM (SELECT * FROM decisions WHERE startsWith(account, 'twin-')))")
 	if err != nil {
 		tb.Fatal(err)
 	}
