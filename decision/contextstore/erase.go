@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/usherhq/usher/internal/fault"
 )
@@ -27,19 +28,20 @@ func scopeOf(session string) (Scope, string) {
 	return ScopePlain, strings.TrimPrefix(session, conversationPrefix)
 }
 
-// Erase deletes every document of an account whose session belongs to somebody who
-// is to be forgotten, and returns how many it deleted. theirs is asked about the
-// scope and the id without its prefix; it looks at every document, so an account of
-// millions takes a while. A document that is written meanwhile is deleted as well.
-func (s *Store) Erase(ctx context.Context, account string, theirs func(scope Scope, id string) bool) (erased int64, err error) {
+// Erase deletes every document of an account that was created up to before and whose
+// session belongs to somebody who is to be forgotten, and returns how many it deleted:
+// what somebody who came back left since then is theirs again. theirs is asked about
+// the scope and the id without its prefix; it looks at every document, so an account
+// of millions takes a while. One of these that is written meanwhile is deleted as well.
+func (s *Store) Erase(ctx context.Context, account string, before time.Time, theirs func(scope Scope, id string) bool) (erased int64, err error) {
 	namespaces, err := s.Namespaces(ctx, account)
 	if err != nil {
 		return 0, err
 	}
 	for _, n := range namespaces {
 		var keys []Key
-		err := s.scan(ctx, account, n.ID, "", func(session string, _ *record) bool {
-			if session != Global && theirs(scopeOf(session)) {
+		err := s.scan(ctx, account, n.ID, "", func(session string, r *record) bool {
+			if session != Global && r.created <= before.UnixMilli() && theirs(scopeOf(session)) {
 				keys = append(keys, Key{n.ID, session})
 			}
 			return true

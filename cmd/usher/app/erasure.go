@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -50,6 +51,15 @@ func (w *warehouse) HashID(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	return db.HashID(ctx, id)
+}
+
+// ErasedIDs implements erasedPeople.
+func (w *warehouse) ErasedIDs(ctx context.Context, account, person string) (analytics.ErasedIDs, error) {
+	db, err := w.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return db.ErasedIDs(ctx, account, person)
 }
 
 // rowEraser removes rows of the warehouse.
@@ -215,23 +225,30 @@ func mergeHours(a, b []time.Time) []time.Time {
 
 // localEraser removes what a process that decides keeps of people. Every one does:
 // each has decisions at hand, and may have context, of its own. It remembers in the
-// data folder how far it came, so one that was away catches up.
+// data folder which ones it did, so one that was away catches up, in whatever order
+// they end. One without that folder does all again, which deletes nothing newer.
 type localEraser struct {
-	store     *configlog.Store
-	control   *control.Control
-	warehouse *warehouse
-	contexts  *contextstore.Store
-	spool     *decisionlog.Log
-	path      string // of the file with the revision of the last erasure done here
-	now       func() time.Time
-	log       *slog.Logger
+	store    *configlog.Store
+	control  *control.Control
+	people   erasedPeople
+	contexts *contextstore.Store
+	spool    *decisionlog.Log
+	path     string // of the file that names the erasures done here, one a line
+	now      func() time.Time
+	log      *slog.Logger
+}
+
+// erasedPeople tells who was erased, by keyed hash.
+type erasedPeople interface {
+	HashID(ctx context.Context, id string) (string, error)
+	ErasedIDs(ctx context.Context, account, person string) (analytics.ErasedIDs, error)
 }
 
 // forgetLocalPhase is the half of erasures that belongs to who decides.
 func (n *node) forgetLocalPhase() run.Phase {
 	return run.Phase{Name: "erasures", Parts: []run.Part{late("erasures of context", func(context.Context) (worker, error) {
 		e := &localEraser{
-			store: n.state.store, control: n.state.control, warehouse: n.engines.warehouse, contexts: n.serving.contexts,
+			store: n.state.store, control: n.state.control, people: n.engines.warehouse, contexts: n.serving.contexts,
 			spool: n.serving.spool, path: n.path("erased"), now: n.opts.Now, log: n.log,
 		}
 		return worker{run: e.Run}, nil
@@ -259,53 +276,67 @@ func (e *localEraser) Run(ctx context.Context) error {
 	}
 }
 
-// round takes the erasures since the last one in the order in which their rows went.
+// round does every erasure that was not done here. One that fails does not hold up
+// the others.
 func (e *localEraser) round(ctx context.Context) error {
-	at, err := e.reached()
+	done, err := e.reached()
 	if err != nil {
 		return err
 	}
-	newest := at
+	var errs []error
 	for _, account := range e.store.State().Accounts() {
 		all, err := e.control.Erasures(account)
-		if err != nil {
-			return err
-		}
+		errs = append(errs, err)
 		for _, one := range all {
-			if !one.RowsGone || one.Revision <= at {
+			pass := passOf(account, one)
+			if !one.RowsGone || done[pass] || ctx.Err() != nil {
 				continue
 			}
-			revision, err := e.erase(ctx, account, one)
-			if err != nil {
-				return err
+			err := e.erase(ctx, account, one)
+			if err == nil {
+				done[pass] = true
+				err = e.reach(done)
 			}
-			newest = max(newest, revision)
+			errs = append(errs, err)
 		}
 	}
-	if newest == at {
-		return nil
-	}
-	return e.reach(newest)
+	return errors.Join(errs...)
 }
 
-// erase returns the revision of the request that needs no more work here.
-func (e *localEraser) erase(ctx context.Context, account string, one control.Erasure) (int64, error) {
-	db, err := e.warehouse.get(ctx)
+// passOf names a request as of its time: one that is asked for again while it runs is
+// to be done again.
+func passOf(account string, one control.Erasure) string {
+	return account + "/" + one.Name + "@" + strconv.FormatInt(one.Requested.UnixMilli(), 10)
+}
+
+// erase does one erasure here and ends it, unless another process was faster.
+func (e *localEraser) erase(ctx context.Context, account string, one control.Erasure) error {
+	contexts, err := e.forget(ctx, account, one)
+	if err != nil || one.State != control.ErasureRunning {
+		return err
+	}
+	one.State, one.Done, one.Contexts, one.Detail = control.ErasureDone, e.now().UTC(), one.Contexts+contexts, ""
+	_, err = e.control.SaveErasure(ctx, account, one, control.Author{Name: erasureAuthor})
+	if fault.KindOf(err) == fault.Conflict {
+		return nil // another process was faster, or it was asked for again
+	}
+	return err
+}
+
+// forget removes what this process has of a person and counts the context documents.
+func (e *localEraser) forget(ctx context.Context, account string, one control.Erasure) (int64, error) {
+	ids, err := e.people.ErasedIDs(ctx, account, one.Hash)
 	if err != nil {
 		return 0, err
 	}
-	ids, err := db.ErasedIDs(ctx, account, one.Hash)
-	if err != nil {
-		return 0, err
-	}
-	if _, err := db.HashID(ctx, ""); err != nil { // the key is at hand from here on
+	if _, err := e.people.HashID(ctx, ""); err != nil { // the key is at hand from here on
 		return 0, err
 	}
 	is := func(kind, id string) bool {
 		if id == "" {
 			return false
 		}
-		hash, err := db.HashID(ctx, id)
+		hash, err := e.people.HashID(ctx, id)
 		return err == nil && ids[kind][hash]
 	}
 	err = e.spool.Forget(func(d *event.Decision) bool {
@@ -317,46 +348,32 @@ func (e *localEraser) erase(ctx context.Context, account string, one control.Era
 	if err != nil {
 		return 0, err
 	}
-	contexts, err := e.contexts.Erase(ctx, account, func(scope contextstore.Scope, id string) bool {
+	return e.contexts.Erase(ctx, account, one.Requested, func(scope contextstore.Scope, id string) bool {
 		return is(analytics.ErasedPerson, id) ||
 			scope == contextstore.ScopePlain && (is(analytics.ErasedConversation, id) || is(analytics.ErasedSession, id))
 	})
-	if err != nil {
-		return 0, err
-	}
-	if one.State != control.ErasureRunning {
-		return one.Revision, nil
-	}
-	one.State, one.Done, one.Contexts, one.Detail = control.ErasureDone, e.now().UTC(), one.Contexts+contexts, ""
-	saved, err := e.control.SaveErasure(ctx, account, one, control.Author{Name: erasureAuthor})
-	if fault.KindOf(err) == fault.Conflict {
-		return one.Revision, nil // another process was faster
-	}
-	return saved.Revision, err
 }
 
-func (e *localEraser) reached() (int64, error) {
+func (e *localEraser) reached() (map[string]bool, error) {
 	text, err := os.ReadFile(e.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read which erasures are done: %w", err)
 	}
-	if err != nil {
-		return 0, fmt.Errorf("read how far erasures are: %w", err)
+	done := map[string]bool{}
+	for pass := range strings.Lines(string(text)) {
+		done[strings.TrimSpace(pass)] = true
 	}
-	at, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	if err != nil {
-		return 0, nil //nolint:nilerr // doing all of them again is right
-	}
-	return at, nil
+	return done, nil
 }
 
-func (e *localEraser) reach(revision int64) error {
-	err := os.WriteFile(e.path+".new", strconv.AppendInt(nil, revision, 10), 0o600)
+func (e *localEraser) reach(done map[string]bool) error {
+	text := strings.Join(slices.Sorted(maps.Keys(done)), "\n")
+	err := os.WriteFile(e.path+".new", []byte(text), 0o600)
 	if err == nil {
 		err = os.Rename(e.path+".new", e.path)
 	}
 	if err != nil {
-		return fmt.Errorf("write how far erasures are: %w", err)
+		return fmt.Errorf("write which erasures are done: %w", err)
 	}
 	return nil
 }
