@@ -25,6 +25,10 @@ const (
 	armSalt      = 0xa4093822299f31d0
 )
 
+// belowPrior is the largest variance of a cell that has learned, however little: the
+// artifact tells by it which cells there are.
+const belowPrior = 1 - 1.0/(1<<24)
+
 // term is one row or column with its value.
 type term struct {
 	at int32
@@ -135,9 +139,12 @@ func (l *linear) update(rows, cols []term, gain, information float64) {
 		for _, c := range cols {
 			at := base + int(c.at)
 			x := float64(r.v * c.v)
+			if x == 0 {
+				continue
+			}
 			vari := float64(l.vari[at])
 			l.w[at] += float32(gain * x * vari)
-			l.vari[at] = float32(vari / (1 + vari*information*x*x))
+			l.vari[at] = min(float32(vari/(1+vari*information*x*x)), belowPrior)
 		}
 	}
 }

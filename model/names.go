@@ -53,11 +53,12 @@ func (n *names) admit(at int32, id string) {
 		n.reset()
 	}
 	stems := make([]int32, 0, 4)
-	eachStem(id, func(key uint64) {
-		if k := n.stems.put(key, limitStems); k >= 0 && len(stems) < maxNameStems {
+	// A stem is only put in for an arm that keeps it: each must name one.
+	for w := (stemmer{text: id}); len(stems) < maxNameStems && w.next(); {
+		if k := n.stems.put(w.key, limitStems); k >= 0 {
 			stems = addOnce(stems, k)
 		}
-	})
+	}
 	n.name(at, stems)
 }
 
@@ -227,12 +228,6 @@ func addOnce(list []int32, v int32) []int32 {
 		}
 	}
 	return append(list, v)
-}
-
-func eachStem(text string, do func(key uint64)) {
-	for w := (stemmer{text: text}); w.next(); {
-		do(w.key)
-	}
 }
 
 // stemmer walks the words of a text of three bytes or more that hold a letter:

@@ -8,13 +8,13 @@ import (
 
 func TestStemsJoinTheFormsOfAWord(t *testing.T) {
 	stems := func(text string) (out []string) {
-		eachStem(text, func(key uint64) {
+		for w := (stemmer{text: text}); w.next(); {
 			word := ""
-			for ; key > 0; key >>= 8 {
+			for key := w.key; key > 0; key >>= 8 {
 				word = string(rune(key&0xff)) + word
 			}
 			out = append(out, word)
-		})
+		}
 		return out
 	}
 	for text, want := range map[string][]string{
