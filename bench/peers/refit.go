@@ -38,9 +38,9 @@ func (l *logged) rest() []loggedRow  { return l.rows[len(l.rows)-l.held:] }
 // customerLog is ten arms and thirty categories; intentLog real requests of 150 intents,
 // named by number, so that nothing but outcomes can tell them.
 func customerLog() *logged {
-	l := &logged{name: "10 arms, 30 categories", arms: choices(), held: 4000}
+	l := &logged{name: "10 arms, 30 categories", arms: choices(), held: 1000}
 	r := rand.New(rand.NewPCG(9, 9))
-	for _, c := range customers(24_000) {
+	for _, c := range customers(21_000) {
 		row := loggedRow{right: c.right, chosen: r.IntN(arms)}
 		for i, v := range c.values {
 			row.words = append(row.words, names30[i]+"="+v)
@@ -55,7 +55,7 @@ func intentLog() (*logged, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &logged{name: "150 arms, requests of 8 words", held: 4500}
+	l := &logged{name: "150 arms, requests of 8 words", held: 1000}
 	r := rand.New(rand.NewPCG(9, 9))
 	number := map[string]int{}
 	for _, at := range r.Perm(len(table)) {
@@ -163,10 +163,14 @@ type way struct {
 }
 
 func (l *logged) ways() []way {
+	bits := 18 // its default, enough for a few thousand weights
+	if len(l.arms) > arms {
+		bits = 22
+	}
 	return []way{
-		{options: fmt.Sprintf("--cb %d --cb_type dm -b 22", len(l.arms))},
-		{options: fmt.Sprintf("--cb %d --cb_type dr -b 22", len(l.arms))},
-		{options: "--cb_adf --cb_type mtr -q xa -b 22", perArm: true},
+		{options: fmt.Sprintf("--cb %d --cb_type dm -b %d", len(l.arms), bits)},
+		{options: fmt.Sprintf("--cb %d --cb_type dr -b %d", len(l.arms), bits)},
+		{options: fmt.Sprintf("--cb_adf --cb_type mtr -q xa -b %d", bits), perArm: true},
 	}
 }
 
