@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -103,6 +104,26 @@ func TestRefitsWhenRowsHaveGrown(t *testing.T) {
 	}
 	if promoted < len(d.cards)-3 {
 		t.Errorf("%d of %d models promoted on a stream that stays the same", promoted, len(d.cards))
+	}
+}
+
+// A model that nobody could load is worse than none: it is not stored, and the next
+// fit, of rows that do no harm, is.
+func TestModelThatCannotBeReadBackIsNotStored(t *testing.T) {
+	d := newDesk("acme")
+	tr := start(t, d, settings())
+	d.arriveAll("acme", d.decide(seeded(1), "acme", 2000))
+	poisoned := d.decisions["acme"][1000]
+	poisoned.Weight = math.MaxFloat64 // no weight that makes finite numbers
+	tr.step(t.Context())
+	if len(d.cards) != 0 || d.champion("acme") != "" || tr.states["acme"].failures != 1 {
+		t.Fatalf("%d models are stored, %q is live, %d failures", len(d.cards), d.champion("acme"), tr.states["acme"].failures)
+	}
+	poisoned.Weight = 1
+	d.wait(time.Hour)
+	tr.step(t.Context())
+	if card := d.lastCard("acme"); d.champion("acme") != card.Version || card.Rows != 2000 {
+		t.Errorf("champion %q, card %+v", d.champion("acme"), card)
 	}
 }
 
