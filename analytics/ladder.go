@@ -6,9 +6,15 @@ import "time"
 // of them.
 type LadderQuery struct {
 	Account, Objective string
-	// Kind is a kind of outcome, whose last value counts; empty for the objective's
-	// reward.
-	Kind string
+	// Kind is a kind of outcome, empty for the objective's reward. A decision's value
+	// is the sum of those within the objective's window, 0 without any, and it counts
+	// when the window is over. With Rated it is the last of them, and a decision
+	// without any does not count.
+	Kind  string
+	Rated bool
+	// Conversations asks for a row for each conversation and side: of a kind that is
+	// not Rated the sum over its decisions, else their mean.
+	Conversations bool
 	// Policy or Skill narrow to a scope; without either it is the account's, less
 	// OtherPolicies and OtherSkills, which have a mode of their own.
 	Policy, Skill              string
@@ -23,7 +29,8 @@ type LadderQuery struct {
 	Now time.Time
 }
 
-// LadderRow is one decision and its value. Exactly one of Model and Policy is set
+// LadderRow is one decision, or one conversation, and its value. What else it tells is
+// of one of a conversation's decisions. Exactly one of Model and Policy is set
 // where the lot of COMPARE or HOLDOUT said who decides and that side did.
 type LadderRow struct {
 	Model, Policy                 bool

@@ -14,7 +14,9 @@ import (
 // ladderScope is what the queries of the ladder are rendered with.
 type ladderScope struct {
 	scope
-	Kind bool // the value is that of a kind of outcome
+	Kind          bool // the value is that of a kind of outcome
+	Rated         bool // and silence has none
+	Conversations bool // a row is a conversation
 }
 
 // ladderTarget is the predicate of a scope's decisions.
@@ -34,7 +36,7 @@ func ladderTarget(q *analytics.LadderQuery) string {
 }
 
 func ladderArgs(q *analytics.LadderQuery) (ladderScope, []any) {
-	sc := ladderScope{Kind: q.Kind != "", scope: scope{
+	sc := ladderScope{Kind: q.Kind != "", Rated: q.Rated, Conversations: q.Conversations, scope: scope{
 		Account: ofAccount, Target: ladderTarget(q), Objective: "objective = {objective:String}", Now: "now64(3, 'UTC')",
 	}}
 	args := []any{
@@ -58,8 +60,8 @@ func some(list []string) []string {
 	return list
 }
 
-// LadderRows streams the decisions of a scope that have a value, in the order in which
-// it became known. The iterator runs the query, may be used once, and ends with at
+// LadderRows streams the decisions of a scope that have a value, or its conversations,
+// in the order in which it became known. The iterator runs the query, may be used once, and ends with at
 // most one error.
 func (db *DB) LadderRows(ctx context.Context, q analytics.LadderQuery) iter.Seq2[analytics.LadderRow, error] {
 	sc, args := ladderArgs(&q)

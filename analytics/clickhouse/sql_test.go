@@ -31,8 +31,10 @@ func queryData(name string) any {
 			Bias: "toFloat64(0)", Lowest: "toFloat64(0)", Highest: "toFloat64(1)",
 			Terms: []reportTerm{{"toFloat64(1)", "last", 1}, {"toFloat64(-0.5)", "sum", 2}, {"toFloat64(2)", "max", 1}, {"toFloat64(2)", "first", 1}},
 		}
-	case "ladder_rows", "ladder_match":
+	case "ladder_match":
 		return ladderScope{scope: narrow}
+	case "ladder_rows":
+		return ladderScope{scope: narrow, Kind: true, Conversations: true}
 	case "value_sums":
 		return valueScope{scope: narrow, Segment: "intent", Weight: "if(baseline = chosen, 1 / least(propensity, 1), 0)"}
 	case "dirty_hours":

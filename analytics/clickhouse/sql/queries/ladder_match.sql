@@ -1,11 +1,13 @@
 -- ladder_match
 -- Of the newest decisions that a model scored: in how many its choice was the caller's
--- own, or policy's where the caller named none.
+-- own, or policy's where the caller named none. Of a request that was decided at two
+-- times one counts.
 SELECT countIf(model_only = if(baseline != '', baseline, policy_only)), count()
 FROM (
     SELECT toString(model_only) AS model_only, toString(baseline) AS baseline, toString(policy_only) AS policy_only
     FROM decisions
     WHERE {{.Account}} AND {{.Target}} AND model_version != '' AND model_only != '' AND policy_only != ''
-    ORDER BY time DESC
+    ORDER BY time DESC, decision_id DESC
+    LIMIT 1 BY decision_id
     LIMIT {limit:UInt64}
 )

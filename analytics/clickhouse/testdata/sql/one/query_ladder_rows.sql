@@ -1,44 +1,31 @@
-SELECT
-    hasAny(d.reasons, ['MODEL_RANKED', 'EXPLORED']) AS on_model,
-    hasAny(d.reasons, ['HOLDOUT', 'COMPARE_POLICY']) AS on_policy,
-    d.mode, v.value, d.chosen, d.model_only, d.policy_only, d.propensity
+SELECT on_model, on_policy, mode, value, chosen, model_only, policy_only, propensity
 FROM (
-    SELECT decision_id, time, reasons, toString(mode) AS mode, toString(chosen) AS chosen, toString(model_only) AS model_only,
-        toString(policy_only) AS policy_only, propensity
-    FROM decisions FINAL
-    WHERE account = {account:String} AND decision_id = {id:String}
-    ORDER BY time
-    LIMIT 1 BY decision_id
-) AS d
-INNER JOIN (
-    SELECT decision_id, value, known_at
+    SELECT
+        if(d.conversation_id != '', d.conversation_id, d.decision_id) AS unit,
+        hasAny(d.reasons, ['MODEL_RANKED', 'EXPLORED']) AS on_model,
+        hasAny(d.reasons, ['HOLDOUT', 'COMPARE_POLICY']) AS on_policy,
+        any(d.mode) AS mode, sum(v.value) AS value, max(v.known_at) AS known,
+        any(d.chosen) AS chosen, any(d.model_only) AS model_only, any(d.policy_only) AS policy_only, any(d.propensity) AS propensity
     FROM (
-        SELECT decision_id, reward AS value, known_at
+        SELECT decision_id, toString(conversation_id) AS conversation_id, reasons, toString(mode) AS mode, toString(chosen) AS chosen,
+            toString(model_only) AS model_only, toString(policy_only) AS policy_only, propensity
+        FROM decisions FINAL
+        WHERE account = {account:String} AND decision_id = {id:String}
+        ORDER BY time
+        LIMIT 1 BY decision_id
+    ) AS d
+    INNER JOIN (
+        SELECT w.decision_id AS decision_id,
+            sumIf(a.value, a.given = 1 AND a.time <= w.closed) AS value,
+            greatest(any(w.ingested), any(w.closed), maxIf(a.ingested_at, a.given = 1 AND a.time <= w.closed)) AS known_at
         FROM (
-            SELECT
-    d.account AS account,
-    ob.objective AS objective,
-    ob.revision AS objective_revision,
-    d.decision_id AS decision_id,
-    d.time AS decision_time,
-    d.objective = ob.objective AS own,
-    s.outcomes AS outcomes,
-    s.outcomes = 0 AS silent,
-    if(s.outcomes > 0, least(greatest(ob.bias + s.parts, ob.lowest), ob.highest), ob.default_reward) AS reward,
-    if(s.outcomes > 0, s.last_time, fromUnixTimestamp64Milli(toUnixTimestamp64Milli(d.time) + ob.window_ms, 'UTC')) AS reward_time,
-    greatest(d.ingested_at, s.last_ingested) AS known_at,
-    d.conversation_id AS conversation_id, d.channel AS channel, d.intent AS intent,
-    d.mode AS mode, d.decided_by AS decided_by, d.policy AS policy, d.model_version AS model_version,
-    d.chosen AS chosen, d.baseline AS baseline, d.policy_only AS policy_only, d.model_only AS model_only,
-    d.propensity AS propensity, d.explored AS explored
-FROM (
-    SELECT account, decision_id, time, objective, ingested_at, conversation_id, channel, intent, mode, decided_by,
-        policy, model_version, chosen, baseline, policy_only, model_only, propensity, explored
-    FROM decisions FINAL WHERE account = {account:String} AND decision_id = {id:String}
-    ORDER BY time
-    LIMIT 1 BY account, decision_id
-) AS d
-INNER JOIN (
+            SELECT s.decision_id AS decision_id, s.ingested AS ingested,
+                fromUnixTimestamp64Milli(toUnixTimestamp64Milli(s.decided) + ob.window_ms, 'UTC') AS closed
+            FROM (
+                SELECT account, decision_id, min(time) AS decided, min(ingested_at) AS ingested
+                FROM decisions WHERE account = {account:String} AND decision_id = {id:String} GROUP BY account, decision_id
+            ) AS s
+            INNER JOIN (
 SELECT
     account,
     name AS objective,
@@ -65,22 +52,12 @@ FROM
     GROUP BY account, name
 )
 WHERE revision > 0 AND objective = {objective:String}
-) AS ob ON d.account = ob.account
-LEFT JOIN (
-    SELECT account, objective, decision_id, sum(part) AS parts, sum(n) AS outcomes,
-        max(last_time) AS last_time, max(last_ingested) AS last_ingested
-    FROM (
-        SELECT
-            a.account AS account, t.objective AS objective, a.decision_id AS decision_id, t.position AS position,
-            any(t.weight) * multiIf(
-                any(t.aggregate) = 'sum', sum(a.value),
-                any(t.aggregate) = 'max', max(a.value),
-                any(t.aggregate) = 'first', argMin(a.value, (a.time, a.outcome_id)),
-                argMax(a.value, (a.time, a.outcome_id))) AS part,
-            count() AS n,
-            max(a.time) AS last_time,
-            max(a.ingested_at) AS last_ingested
-        FROM (
+            ) AS ob ON s.account = ob.account
+            WHERE closed < now64(3, 'UTC')
+        ) AS w
+        LEFT JOIN (
+            SELECT decision_id, value, time, outcome_id, ingested_at, 1 AS given
+            FROM (
 SELECT
     o.account AS account, o.source AS source, o.outcome_id AS outcome_id, o.kind AS kind, o.value AS value,
     o.label AS label, o.time AS time, o.ingested_at AS ingested_at,
@@ -116,49 +93,13 @@ ASOF INNER JOIN (
     )
     GROUP BY account, conversation_id, decided
 ) AS d ON o.account = d.account AND o.conversation_id = d.conversation_id AND o.time >= d.decided
-        ) AS a
-        INNER JOIN (
-            SELECT account, objective, window_ms, position, term.1 AS kind, term.2 AS weight, term.3 AS aggregate
-            FROM (
-SELECT
-    account,
-    name AS objective,
-    revision,
-    JSONExtract(current.4, 'terms', 'Array(Tuple(kind String, weight Float64, aggregate String))') AS terms,
-    JSONExtractFloat(current.4, 'bias') AS bias,
-    JSONExtractFloat(current.4, 'min') AS lowest,
-    if(JSONExtractFloat(current.4, 'max') > lowest, JSONExtractFloat(current.4, 'max'), lowest + 1) AS highest,
-    if(JSONExtractInt(current.4, 'window_ns') > 0, intDiv(JSONExtractInt(current.4, 'window_ns'), 1000000), 2592000000) AS window_ms,
-    JSONType(current.4, 'default_reward') IN ('Int64', 'UInt64', 'Double') AS has_default,
-    JSONExtractFloat(current.4, 'default_reward') AS default_reward
-FROM
-(
-    SELECT
-        account,
-        name,
-        arraySort(x -> x.1, groupArray((offset, base, deleted, value))) AS log,
-        arrayFold(
-            (state, x) -> multiIf(x.2 != state OR (x.3 AND state = 0), state, x.3, toInt64(0), x.1 + 1),
-            log, toInt64(0)) AS revision,
-        arrayFirst(x -> (x.1 + 1) = revision, log) AS current
-    FROM config_log FINAL
-    WHERE kind = 'objective' AND account = {account:String}
-    GROUP BY account, name
-)
-WHERE revision > 0 AND objective = {objective:String}
             )
-            ARRAY JOIN terms AS term, arrayEnumerate(terms) AS position
-        ) AS t ON a.account = t.account AND a.kind = t.kind
-        WHERE toUnixTimestamp64Milli(a.time) <= toUnixTimestamp64Milli(a.decision_time) + t.window_ms
-        GROUP BY account, objective, decision_id, position
-    )
-    GROUP BY account, objective, decision_id
-) AS s ON d.account = s.account AND ob.objective = s.objective AND d.decision_id = s.decision_id
-WHERE s.outcomes > 0
-    OR (ob.has_default AND toUnixTimestamp64Milli(d.time) + ob.window_ms < toUnixTimestamp64Milli(now64(3, 'UTC')))
-        )
-    )
-    ORDER BY known_at DESC, decision_id DESC
+            WHERE kind = {kind:String}
+        ) AS a ON w.decision_id = a.decision_id
+        GROUP BY w.decision_id
+    ) AS v ON d.decision_id = v.decision_id
+    GROUP BY unit, on_model, on_policy
+    ORDER BY known DESC, unit DESC, on_model DESC
     LIMIT {limit:UInt64}
-) AS v ON d.decision_id = v.decision_id
-ORDER BY v.known_at, d.decision_id;
+)
+ORDER BY known, unit, on_model;
