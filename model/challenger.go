@@ -27,6 +27,8 @@ type ChallengerFit struct {
 	Better bool `json:"better"`
 	// Seconds is what the child process took.
 	Seconds float64 `json:"seconds"`
-	// Fault is why there is no loss: a limit, a panic, too few rows.
+	// Fault is why there is no loss, as a class: "too few rows", "time limit", "memory
+	// limit", "panic", "child failed" or "failed". It never quotes an error, which might
+	// hold values of attributes.
 	Fault string `json:"fault,omitempty"`
 }

@@ -64,7 +64,7 @@ func (c *Challenger) Challenge(ctx context.Context, cfg model.Config, rows []*tr
 	rows = rows[max(0, len(rows)-c.Config.Rows):]
 	held := int(heldOutShare * float64(len(rows)))
 	if held < leastJudged {
-		fit.Fault = fmt.Sprintf("%d rows are too few to judge by", len(rows))
+		fit.Fault = faultFewRows
 		return fit
 	}
 	train := len(rows) - held
@@ -78,9 +78,32 @@ func (c *Challenger) Challenge(ctx context.Context, cfg model.Config, rows []*tr
 		err = d.judge(ctx, answer.Forest, &fit)
 	}
 	if err != nil {
-		fit.Fault = err.Error()
+		fit.Fault = faultOf(err)
 	}
 	return fit
+}
+
+// Why there is no result: one of these and nothing else, since a card outlives the
+// rows that an error may quote.
+const (
+	faultFewRows = "too few rows"
+	faultTime    = "time limit"
+	faultMemory  = "memory limit"
+	faultPanic   = "panic"
+	faultChild   = "child failed"
+	faultOther   = "failed"
+)
+
+func faultOf(err error) string {
+	for _, f := range []struct {
+		is   error
+		says string
+	}{{ErrTime, faultTime}, {ErrMemory, faultMemory}, {ErrPanic, faultPanic}, {ErrChild, faultChild}} {
+		if errors.Is(err, f.is) {
+			return f.says
+		}
+	}
+	return faultOther
 }
 
 // duel is the rows of one challenge.

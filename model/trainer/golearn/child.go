@@ -39,7 +39,8 @@ type response struct {
 	Confusion [][]int
 	Accuracy  float64
 	Forest    []*Node
-	Fault     string
+	// Panicked and Failed say why there is nothing: never in golearn's words, see [ErrTime].
+	Panicked, Failed bool
 }
 
 // RunChild is the body of the hidden command that a [Runner] starts: it reads one
@@ -79,13 +80,13 @@ func serve(in io.Reader, out io.Writer, do func(*request) (*response, error)) er
 // attempt turns errors and panics into an answer.
 func attempt(req *request, do func(*request) (*response, error)) (answer *response) {
 	defer func() {
-		if p := recover(); p != nil {
-			answer = &response{Fault: fmt.Sprintf("golearn panicked: %v", p)}
+		if recover() != nil {
+			answer = &response{Panicked: true}
 		}
 	}()
 	answer, err := do(req)
 	if err != nil {
-		return &response{Fault: err.Error()}
+		return &response{Failed: true}
 	}
 	return answer
 }

@@ -47,12 +47,18 @@ type Runner struct {
 	Environ []string
 }
 
-// What can end a child early.
+// What can end a child early. None of it quotes the child: golearn's words, and those
+// of a crash, may hold values of attributes, which belong neither in a log nor on a
+// card that no erasure reaches.
 var (
 	// ErrTime says that the work took longer than it may.
 	ErrTime = errors.New("it took longer than it may and was ended")
 	// ErrMemory says that the work took more memory than it may.
 	ErrMemory = errors.New("it took more memory than it may and was ended")
+	// ErrPanic says that golearn panicked.
+	ErrPanic = errors.New("golearn panicked")
+	// ErrChild says that the child gave no answer for another reason.
+	ErrChild = errors.New("the child process failed")
 )
 
 // Sizes of what is read of a child at the most. Trees are small.
@@ -83,10 +89,13 @@ func (r *Runner) run(ctx context.Context, req *request) (*response, error) {
 	}
 	var answer response
 	if err := gob.NewDecoder(&out.text).Decode(&answer); err != nil {
-		return nil, fmt.Errorf("read the child's answer: %w", err)
+		return nil, fmt.Errorf("%w: its answer cannot be read", ErrChild)
 	}
-	if answer.Fault != "" {
-		return nil, errors.New(answer.Fault)
+	switch {
+	case answer.Panicked:
+		return nil, ErrPanic
+	case answer.Failed:
+		return nil, fmt.Errorf("%w: golearn gave an error", ErrChild)
 	}
 	return &answer, nil
 }
@@ -103,8 +112,7 @@ func (r *Runner) reason(ctx, limited context.Context, err error, words string) e
 	case strings.Contains(words, "out of memory"), strings.Contains(words, "cannot allocate memory"):
 		return fmt.Errorf("%w: %d MiB", ErrMemory, r.Limits.Memory>>20)
 	case ended:
-		first, _, _ := strings.Cut(strings.TrimSpace(words), "\n")
-		return fmt.Errorf("the child ended with %w: %s", err, first)
+		return fmt.Errorf("%w: %w", ErrChild, err) // its exit status
 	}
 	return fmt.Errorf("start the child: %w", err)
 }

@@ -41,20 +41,24 @@ func end(err error) {
 	os.Exit(0)
 }
 
+// private stands for an attribute's value in golearn's words.
+const private = "value ada@example.org of attribute mail"
+
 // deeds are what children can do wrong.
 func deeds() map[string]func(*request) (*response, error) {
 	return map[string]func(*request) (*response, error){
 		"panic": func(*request) (*response, error) {
-			// golearn's own words for a table without columns.
+			// golearn's own, for a table without columns.
 			new(trees.InformationGainRuleGenerator).GetSplitRuleFromSelection(nil, base.NewDenseInstances())
 			return nil, nil
 		},
+		"tell": func(*request) (*response, error) { panic(private) },
+		"fail": func(*request) (*response, error) { return nil, errors.New(private) },
 		"crash": func(*request) (*response, error) {
 			done := make(chan struct{})
 			go func() { // where nobody can recover it
 				defer close(done)
-				var m map[string]int
-				m["a"] = 1
+				panic(private)
 			}()
 			<-done
 			return &response{}, nil
@@ -75,7 +79,7 @@ func deeds() map[string]func(*request) (*response, error) {
 				}
 				kept = append(kept, b)
 			}
-			return &response{Fault: fmt.Sprint(len(kept), " MiB were to be had")}, nil
+			return nil, fmt.Errorf("%d MiB were to be had", len(kept))
 		},
 	}
 }
@@ -98,15 +102,17 @@ func TestChildrenThatFail(t *testing.T) {
 		is     error
 		says   string
 	}{
-		{deed: "panic", limits: DefaultLimits(), says: "golearn panicked: More Attributes should be considered"},
-		{deed: "crash", limits: DefaultLimits(), says: "assignment to entry in nil map"},
+		{deed: "panic", limits: DefaultLimits(), is: ErrPanic},
+		{deed: "tell", limits: DefaultLimits(), is: ErrPanic},
+		{deed: "fail", limits: DefaultLimits(), is: ErrChild},
+		{deed: "crash", limits: DefaultLimits(), is: ErrChild, says: "exit status 2"},
 		{deed: "dawdle", limits: Limits{Wall: 300 * time.Millisecond, Memory: 256 << 20}, is: ErrTime},
 		{deed: "eat", limits: Limits{Wall: 20 * time.Second, Memory: 256 << 20}, is: ErrMemory},
 	} {
 		t.Run(c.deed, func(t *testing.T) {
 			start := time.Now()
 			answer, err := child(t, c.deed, c.limits).run(t.Context(), &request{})
-			if err == nil || c.is != nil && !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {
+			if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "ada") {
 				t.Errorf("the answer is %+v, %v", answer, err)
 			}
 			if took := time.Since(start); took > 15*time.Second {
@@ -167,13 +173,15 @@ func TestChallenger(t *testing.T) {
 	if !reflect.DeepEqual(again, fit) {
 		t.Errorf("the same rows gave %+v and %+v", fit, again)
 	}
-	for deed, says := range map[string]string{"panic": "golearn panicked", "eat": "more memory", "dawdle": "longer"} {
+	for deed, says := range map[string]string{
+		"panic": faultPanic, "tell": faultPanic, "crash": faultChild, "fail": faultChild, "eat": faultMemory, "dawdle": faultTime,
+	} {
 		c.Runner = child(t, deed, Limits{Wall: time.Second, Memory: 128 << 20})
-		if fit := c.Challenge(t.Context(), model.DefaultConfig(), rows); !strings.Contains(fit.Fault, says) || fit.Better {
+		if fit := c.Challenge(t.Context(), model.DefaultConfig(), rows); fit.Fault != says || fit.Better {
 			t.Errorf("a child that does %s gives %+v", deed, fit)
 		}
 	}
-	if fit := c.Challenge(t.Context(), model.DefaultConfig(), rows[:100]); !strings.Contains(fit.Fault, "too few") {
+	if fit := c.Challenge(t.Context(), model.DefaultConfig(), rows[:100]); fit.Fault != faultFewRows {
 		t.Errorf("few rows give %+v", fit)
 	}
 }
