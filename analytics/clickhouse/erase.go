@@ -41,9 +41,12 @@ func (e *erasedRows) note(decision, conversation string) {
 // finds the rest. Once it returns nil no query answers with such a row; the disk is
 // free of them when the engine has removed the parts it replaced, minutes later.
 //
+// found is told the hours and the models before the first row goes: no later call can
+// find them. When it fails nothing is removed. It may be nil.
+//
 // Roll-ups still count the rows, see [DB.Recount]. A second call a while after the
 // first catches what was under way.
-func (db *DB) Erase(ctx context.Context, q analytics.Erasure) (analytics.Erased, error) {
+func (db *DB) Erase(ctx context.Context, q analytics.Erasure, found func(analytics.Erased) error) (analytics.Erased, error) {
 	fail := func(err error) (analytics.Erased, error) {
 		return analytics.Erased{}, fmt.Errorf("erase a person of account %q: %w", q.Account, err)
 	}
@@ -51,28 +54,33 @@ func (db *DB) Erase(ctx context.Context, q analytics.Erasure) (analytics.Erased,
 	if err := db.bury(ctx, person); err != nil {
 		return fail(err)
 	}
-	found, err := db.findErased(ctx, q)
+	rows, err := db.findErased(ctx, q)
 	if err != nil {
 		return fail(err)
 	}
-	stones, err := db.stonesOf(ctx, q, found)
+	stones, err := db.stonesOf(ctx, q, rows)
 	if err != nil {
 		return fail(err)
 	}
 	if err := db.bury(ctx, stones); err != nil {
 		return fail(err)
 	}
-	done := analytics.Erased{Decisions: uint64(len(found.decisions)), Hours: hoursOf(found.times)}
-	if done.Models, err = db.modelsOver(ctx, q.Account, found.times); err != nil {
+	done := analytics.Erased{Decisions: uint64(len(rows.decisions)), Hours: hoursOf(rows.times)}
+	if done.Models, err = db.modelsOver(ctx, q.Account, rows.times); err != nil {
 		return fail(err)
 	}
-	if done.Outcomes, err = db.eraseOutcomes(ctx, q.Account, found); err != nil {
+	if found != nil {
+		if err := found(done); err != nil {
+			return fail(err)
+		}
+	}
+	if done.Outcomes, err = db.eraseOutcomes(ctx, q.Account, rows); err != nil {
 		return fail(err)
 	}
 	if done.DeadLetters, err = db.eraseLetters(ctx, q, append(stones, person...)); err != nil {
 		return fail(err)
 	}
-	if err := db.deleteRows(ctx, "decisions", found.keys); err != nil {
+	if err := db.deleteRows(ctx, "decisions", rows.keys); err != nil {
 		return fail(err)
 	}
 	return done, nil

@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -92,7 +93,7 @@ func erasePerson(t *testing.T, db *DB, before time.Time) analytics.Erased {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done, err := db.Erase(t.Context(), analytics.Erasure{Account: "acme", Hash: hash, Before: before})
+	done, err := db.Erase(t.Context(), analytics.Erasure{Account: "acme", Hash: hash, Before: before}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +165,27 @@ func TestErasedPeopleAreInNoTable(t *testing.T) {
 	if err != nil || len(ids[analytics.ErasedConversation]) != 2 || len(ids[analytics.ErasedDecision]) != 3 ||
 		!ids[analytics.ErasedSession][mustHash(t, db, "s-"+marked)] || ids[analytics.ErasedSession][mustHash(t, db, "shared")] {
 		t.Errorf("the erasure keeps %v (%v)", ids, err)
+	}
+}
+
+// Who asks learns of hours and models while every row is still there, and can stop the
+// removal: what they could not keep is found again.
+func TestNothingGoesBeforeItIsNoted(t *testing.T) {
+	db := open(t)
+	write(t, NewWriter(db, nil, nil), people(epoch))
+	before, full := holding(t, db, marked), errors.New("the disk is full")
+	_, err := db.Erase(t.Context(), analytics.Erasure{Account: "acme", Hash: mustHash(t, db, marked), Before: epoch.Add(time.Hour)},
+		func(found analytics.Erased) error {
+			if found.Decisions != 3 || len(found.Hours) != 1 {
+				t.Errorf("found %+v", found)
+			}
+			return full
+		})
+	if got := holding(t, db, marked); !errors.Is(err, full) || fmt.Sprint(got) != fmt.Sprint(before) {
+		t.Errorf("after %v there are %v, want %v", err, got, before)
+	}
+	if again := erasePerson(t, db, epoch.Add(time.Hour)); again.Decisions != 3 || len(again.Hours) != 1 {
+		t.Errorf("the next one finds %+v", again)
 	}
 }
 

@@ -78,7 +78,8 @@ func (a *api) awaitErasure(ctx context.Context, e *usherv1.Erasure) error {
 			return err
 		}
 		for _, one := range page.GetErasures() {
-			if one.GetConsumerHash() == e.GetConsumerHash() && one.GetRequestTime().AsTime().Equal(e.GetRequestTime().AsTime()) {
+			// Asked for again while it runs it has a later time.
+			if one.GetConsumerHash() == e.GetConsumerHash() && !one.GetRequestTime().AsTime().Before(e.GetRequestTime().AsTime()) {
 				e.State, e.Detail, e.DoneTime, e.RetrainBy = one.State, one.Detail, one.DoneTime, one.RetrainBy
 				e.Decisions, e.Outcomes, e.Contexts, e.Models = one.Decisions, one.Outcomes, one.Contexts, one.Models
 			}

@@ -34,6 +34,9 @@ type Erasure struct {
 	DeadLetters int64    `json:"dead_letters,omitempty"`
 	Contexts    int64    `json:"contexts,omitempty"`
 	Models      []string `json:"models,omitempty"` // that learned from the rows
+	// Hours, since 1970, are those whose roll-ups are to be counted anew. Once that is
+	// done they go.
+	Hours []int64 `json:"hours,omitempty"`
 	// RetrainBy is when Models must not be live any more; zero without models.
 	RetrainBy time.Time `json:"retrain_by,omitzero"`
 	State     string    `json:"state"`
@@ -69,25 +72,48 @@ func readErasure(r configlog.Resource) (Erasure, error) {
 	return e, nil
 }
 
-// RequestErasure writes a request down. One of the same person that still runs is
-// returned instead.
-func (c *Control) RequestErasure(ctx context.Context, account, hash string, at time.Time, by Author) (Erasure, error) {
+// requestTries bounds how often a request is written that others write to meanwhile.
+const requestTries = 5
+
+// RequestErasure writes a request down. One of the same person that still runs begins
+// anew as of at instead: what came since the first time goes as well.
+func (c *Control) RequestErasure(ctx context.Context, account, hash string, at time.Time, by Author) (e Erasure, err error) {
 	if _, err := c.GetAccount(account); err != nil {
 		return Erasure{}, err
 	}
+	for range requestTries {
+		e, err = c.requestErasure(ctx, account, hash, at.UTC(), by)
+		if fault.KindOf(err) != fault.Conflict {
+			break
+		}
+	}
+	return e, err
+}
+
+func (c *Control) requestErasure(ctx context.Context, account, hash string, at time.Time, by Author) (Erasure, error) {
 	all, err := c.Erasures(account)
 	if err != nil {
 		return Erasure{}, err
 	}
+	fresh := Erasure{
+		Name: fmt.Sprintf("%s-%d", hash, at.UnixMilli()), Hash: hash, Requested: at,
+		State: ErasureRunning, Author: by.Name, Reason: by.Reason,
+	}
 	for _, e := range all {
-		if e.Hash == hash && e.State == ErasureRunning {
+		switch {
+		case e.Hash != hash:
+		case e.State == ErasureRunning && !at.After(e.Requested):
 			return e, nil
+		case e.State == ErasureRunning:
+			e.Requested, e.RowsGone, e.Detail = at, false, ""
+			return c.SaveErasure(ctx, account, e, by)
+		case e.State == ErasureFailed: // its rows may be gone, but nobody counted anew
+			fresh.Hours = append(fresh.Hours, e.Hours...)
 		}
 	}
-	return c.SaveErasure(ctx, account, Erasure{
-		Name: fmt.Sprintf("%s-%d", hash, at.UnixMilli()), Hash: hash, Requested: at.UTC(),
-		State: ErasureRunning, Author: by.Name, Reason: by.Reason,
-	}, by)
+	slices.Sort(fresh.Hours)
+	fresh.Hours = slices.Compact(fresh.Hours)
+	return c.SaveErasure(ctx, account, fresh, by)
 }
 
 // SaveErasure writes how far an erasure is, on condition that its Revision is the

@@ -3,25 +3,16 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
-	"maps"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/usherhq/usher/analytics"
 	"github.com/usherhq/usher/analytics/clickhouse"
-	"github.com/usherhq/usher/decision/contextstore"
 	"github.com/usherhq/usher/decision/control"
-	"github.com/usherhq/usher/decision/decisionlog"
 	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/internal/run"
 	"github.com/usherhq/usher/pipeline/configlog"
-	"github.com/usherhq/usher/pipeline/event"
 )
 
 // An erasure goes through two hands. Who trains removes the rows of the warehouse and
@@ -66,11 +57,19 @@ func (w *warehouse) ErasedIDs(ctx context.Context, account, person string) (anal
 type rowEraser struct {
 	store   *configlog.Store
 	control *control.Control
-	db      *clickhouse.DB
+	db      personRows
 	retrain time.Duration
 	now     func() time.Time
 	log     *slog.Logger
 }
+
+// personRows is the warehouse as erasures need it, see [clickhouse.DB].
+type personRows interface {
+	Erase(ctx context.Context, q analytics.Erasure, found func(analytics.Erased) error) (analytics.Erased, error)
+	Recount(ctx context.Context, account string, hours []time.Time) error
+}
+
+var _ personRows = (*clickhouse.DB)(nil)
 
 // forgetPart is the half of erasures that belongs to who trains.
 func (n *node) forgetPart() run.Part {
@@ -135,67 +134,106 @@ func (e *rowEraser) round(ctx context.Context, failures map[string]int) error {
 	return errors.Join(errs...)
 }
 
-// erase looks for rows until a look some time after the request finds none.
-func (e *rowEraser) erase(ctx context.Context, account string, one control.Erasure) error {
-	q := analytics.Erasure{Account: account, Hash: one.Hash, Before: one.Requested}
-	var hours []time.Time
-	for settled := false; ; {
-		found, err := e.db.Erase(ctx, q)
-		if err != nil {
+// erase looks for rows until a look began some time after the request, counts the
+// hours anew, and says so unless somebody asked again meanwhile.
+func (e *rowEraser) erase(ctx context.Context, account string, one control.Erasure) (err error) {
+	var asked time.Time
+	for settled := false; !settled || !asked.Equal(one.Requested); {
+		asked = one.Requested
+		wait := asked.Add(erasureSettle).Sub(e.now())
+		settled = wait <= 0
+		if one, err = e.look(ctx, account, one); err != nil {
 			return err
 		}
-		hours = mergeHours(hours, found.Hours)
-		if found.Decisions+found.Outcomes+found.DeadLetters > 0 {
-			e.count(&one, found)
-			if one, err = e.control.SaveErasure(ctx, account, one, control.Author{Name: erasureAuthor}); err != nil {
-				return err
-			}
-		}
-		if settled {
-			break
-		}
-		if err := sleep(ctx, one.Requested.Add(erasureSettle).Sub(e.now())); err != nil {
+		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
-		settled = true
+	}
+	hours := make([]time.Time, len(one.Hours))
+	for i, hour := range one.Hours {
+		hours[i] = time.Unix(hour*3600, 0).UTC()
 	}
 	if err := e.db.Recount(ctx, account, hours); err != nil {
 		return err
 	}
+	// A stop may have lost a count, and each hour had a decision at least.
+	one.Decisions, one.Hours = max(one.Decisions, int64(len(hours))), nil
 	one.RowsGone, one.Detail = true, "the warehouse has no rows any more; context follows"
-	_, err := e.control.SaveErasure(ctx, account, one, control.Author{Name: erasureAuthor})
+	_, err = e.control.SaveErasure(ctx, account, one, control.Author{Name: erasureAuthor})
 	return err
 }
 
-func (e *rowEraser) count(one *control.Erasure, found analytics.Erased) {
-	one.Decisions += int64(found.Decisions)     //nolint:gosec // a count
-	one.Outcomes += int64(found.Outcomes)       //nolint:gosec // a count
-	one.DeadLetters += int64(found.DeadLetters) //nolint:gosec // a count
-	known := map[string]bool{}
-	for _, version := range one.Models {
-		known[version] = true
+// look removes the rows that there are. What only they tell is written down before the
+// first one goes, so that it outlives a stop.
+func (e *rowEraser) look(ctx context.Context, account string, one control.Erasure) (control.Erasure, error) {
+	q := analytics.Erasure{Account: account, Hash: one.Hash, Before: one.Requested}
+	done, err := e.db.Erase(ctx, q, func(found analytics.Erased) (err error) {
+		if len(found.Hours)+len(found.Models) > 0 {
+			one, err = e.save(ctx, account, one, func(now *control.Erasure) { e.note(now, found) })
+		}
+		return err
+	})
+	if err != nil || done.Decisions+done.Outcomes+done.DeadLetters == 0 {
+		return one, err
 	}
+	return e.save(ctx, account, one, func(now *control.Erasure) {
+		now.Decisions += int64(done.Decisions)     //nolint:gosec // a count
+		now.Outcomes += int64(done.Outcomes)       //nolint:gosec // a count
+		now.DeadLetters += int64(done.DeadLetters) //nolint:gosec // a count
+	})
+}
+
+// note adds to a request what must be done after its rows are gone.
+func (e *rowEraser) note(one *control.Erasure, found analytics.Erased) {
+	for _, hour := range found.Hours {
+		one.Hours = append(one.Hours, hour.Unix()/3600)
+	}
+	slices.Sort(one.Hours)
+	one.Hours = slices.Compact(one.Hours)
 	for _, version := range found.Models {
-		if !known[version] {
+		if !slices.Contains(one.Models, version) {
 			one.Models = append(one.Models, version)
 		}
 	}
-	if len(one.Models) > 0 {
+	if len(one.Models) > 0 && one.RetrainBy.IsZero() {
 		one.RetrainBy = one.Requested.Add(e.retrain)
 	}
 }
 
-func (e *rowEraser) giveUp(ctx context.Context, account string, one control.Erasure, cause error) error {
-	e.log.ErrorContext(ctx, "an erasure failed; ask for it again once the cause is gone", "account", account, "request", one.Name, "error", cause)
-	all, err := e.control.Erasures(account) // an attempt may have counted
+// saveTries bounds how often a change is made to a request that is asked for again
+// at the same time.
+const saveTries = 5
+
+// save makes a change to the newest revision of a request.
+func (e *rowEraser) save(ctx context.Context, account string, one control.Erasure, change func(*control.Erasure)) (control.Erasure, error) {
+	for tries := 1; ; tries++ {
+		change(&one)
+		saved, err := e.control.SaveErasure(ctx, account, one, control.Author{Name: erasureAuthor})
+		if fault.KindOf(err) != fault.Conflict || tries == saveTries {
+			return saved, err
+		}
+		if one, err = e.newest(account, one); err != nil {
+			return one, err
+		}
+	}
+}
+
+// newest is the request as it is now: an attempt may have counted.
+func (e *rowEraser) newest(account string, one control.Erasure) (control.Erasure, error) {
+	all, err := e.control.Erasures(account)
 	for _, now := range all {
 		if now.Name == one.Name {
 			one = now
 		}
 	}
+	return one, err
+}
+
+func (e *rowEraser) giveUp(ctx context.Context, account string, one control.Erasure, cause error) error {
+	e.log.ErrorContext(ctx, "an erasure failed; ask for it again once the cause is gone", "account", account, "request", one.Name, "error", cause)
+	one, err := e.newest(account, one)
 	if err == nil {
-		one.State, one.Detail = control.ErasureFailed, cause.Error()
-		_, err = e.control.SaveErasure(ctx, account, one, control.Author{Name: erasureAuthor})
+		_, err = e.save(ctx, account, one, func(now *control.Erasure) { now.State, now.Detail = control.ErasureFailed, cause.Error() })
 	}
 	return err
 }
@@ -208,172 +246,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-time.After(max(0, d)):
 		return nil
 	}
-}
-
-func mergeHours(a, b []time.Time) []time.Time {
-	seen := map[int64]bool{}
-	var out []time.Time
-	for _, t := range append(a, b...) {
-		if !seen[t.Unix()] {
-			seen[t.Unix()] = true
-			out = append(out, t)
-		}
-	}
-	slices.SortFunc(out, time.Time.Compare)
-	return out
-}
-
-// localEraser removes what a process that decides keeps of people. Every one does:
-// each has decisions at hand, and may have context, of its own. It remembers in the
-// data folder which ones it did, so one that was away catches up, in whatever order
-// they end. One without that folder does all again, which deletes nothing newer.
-type localEraser struct {
-	store    *configlog.Store
-	control  *control.Control
-	people   erasedPeople
-	contexts *contextstore.Store
-	spool    *decisionlog.Log
-	path     string // of the file that names the erasures done here, one a line
-	now      func() time.Time
-	log      *slog.Logger
-}
-
-// erasedPeople tells who was erased, by keyed hash.
-type erasedPeople interface {
-	HashID(ctx context.Context, id string) (string, error)
-	ErasedIDs(ctx context.Context, account, person string) (analytics.ErasedIDs, error)
-}
-
-// forgetLocalPhase is the half of erasures that belongs to who decides.
-func (n *node) forgetLocalPhase() run.Phase {
-	return run.Phase{Name: "erasures", Parts: []run.Part{late("erasures of context", func(context.Context) (worker, error) {
-		e := &localEraser{
-			store: n.state.store, control: n.state.control, people: n.engines.warehouse, contexts: n.serving.contexts,
-			spool: n.serving.spool, path: n.path("erased"), now: n.opts.Now, log: n.log,
-		}
-		return worker{run: e.Run}, nil
-	})}}
-}
-
-// Run follows the config log until ctx ends.
-func (e *localEraser) Run(ctx context.Context) error {
-	pause := erasureRetry
-	for {
-		changed := e.store.Changed()
-		var retry <-chan time.Time
-		if err := e.round(ctx); err != nil && ctx.Err() == nil {
-			e.log.WarnContext(ctx, "what this process has of an erased person is not gone yet, will retry", "pause", pause, "error", err)
-			retry, pause = time.After(pause), min(2*pause, erasureRetryMax)
-		} else {
-			pause = erasureRetry
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		case <-retry:
-		}
-	}
-}
-
-// round does every erasure that was not done here. One that fails does not hold up
-// the others.
-func (e *localEraser) round(ctx context.Context) error {
-	done, err := e.reached()
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, account := range e.store.State().Accounts() {
-		all, err := e.control.Erasures(account)
-		errs = append(errs, err)
-		for _, one := range all {
-			pass := passOf(account, one)
-			if !one.RowsGone || done[pass] || ctx.Err() != nil {
-				continue
-			}
-			err := e.erase(ctx, account, one)
-			if err == nil {
-				done[pass] = true
-				err = e.reach(done)
-			}
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// passOf names a request as of its time: one that is asked for again while it runs is
-// to be done again.
-func passOf(account string, one control.Erasure) string {
-	return account + "/" + one.Name + "@" + strconv.FormatInt(one.Requested.UnixMilli(), 10)
-}
-
-// erase does one erasure here and ends it, unless another process was faster.
-func (e *localEraser) erase(ctx context.Context, account string, one control.Erasure) error {
-	contexts, err := e.forget(ctx, account, one)
-	if err != nil || one.State != control.ErasureRunning {
-		return err
-	}
-	one.State, one.Done, one.Contexts, one.Detail = control.ErasureDone, e.now().UTC(), one.Contexts+contexts, ""
-	_, err = e.control.SaveErasure(ctx, account, one, control.Author{Name: erasureAuthor})
-	if fault.KindOf(err) == fault.Conflict {
-		return nil // another process was faster, or it was asked for again
-	}
-	return err
-}
-
-// forget removes what this process has of a person and counts the context documents.
-func (e *localEraser) forget(ctx context.Context, account string, one control.Erasure) (int64, error) {
-	ids, err := e.people.ErasedIDs(ctx, account, one.Hash)
-	if err != nil {
-		return 0, err
-	}
-	if _, err := e.people.HashID(ctx, ""); err != nil { // the key is at hand from here on
-		return 0, err
-	}
-	is := func(kind, id string) bool {
-		if id == "" {
-			return false
-		}
-		hash, err := e.people.HashID(ctx, id)
-		return err == nil && ids[kind][hash]
-	}
-	err = e.spool.Forget(func(d *event.Decision) bool {
-		return d.Account == account && (is(analytics.ErasedConversation, d.ConversationID) ||
-			!d.Time.After(one.Requested) && (is(analytics.ErasedPerson, d.ConsumerID) || is(analytics.ErasedPerson, d.VisitorID)))
-	}, func(o *event.Outcome) bool {
-		return o.Account == account && (is(analytics.ErasedConversation, o.ConversationID) || is(analytics.ErasedDecision, o.DecisionID))
-	})
-	if err != nil {
-		return 0, err
-	}
-	return e.contexts.Erase(ctx, account, one.Requested, func(scope contextstore.Scope, id string) bool {
-		return is(analytics.ErasedPerson, id) ||
-			scope == contextstore.ScopePlain && (is(analytics.ErasedConversation, id) || is(analytics.ErasedSession, id))
-	})
-}
-
-func (e *localEraser) reached() (map[string]bool, error) {
-	text, err := os.ReadFile(e.path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read which erasures are done: %w", err)
-	}
-	done := map[string]bool{}
-	for pass := range strings.Lines(string(text)) {
-		done[strings.TrimSpace(pass)] = true
-	}
-	return done, nil
-}
-
-func (e *localEraser) reach(done map[string]bool) error {
-	text := strings.Join(slices.Sorted(maps.Keys(done)), "\n")
-	err := os.WriteFile(e.path+".new", []byte(text), 0o600)
-	if err == nil {
-		err = os.Rename(e.path+".new", e.path)
-	}
-	if err != nil {
-		return fmt.Errorf("write which erasures are done: %w", err)
-	}
-	return nil
 }

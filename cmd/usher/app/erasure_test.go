@@ -225,3 +225,119 @@ func TestWhoCameBackKeepsTheirContext(t *testing.T) {
 		t.Errorf("old is known %v, back is known %v", knows(t, e, "old"), knows(t, e, "back"))
 	}
 }
+
+// tables are rows of one person in a warehouse that can break at any step.
+type tables struct {
+	rows    analytics.Erased
+	broken  map[string]int // how often a step fails: delete, after, recount
+	during  func()         // happens after the first delete
+	befores []time.Time
+	counted []time.Time
+}
+
+func (s *tables) breaks(step string) error {
+	if s.broken[step] == 0 {
+		return nil
+	}
+	s.broken[step]--
+	return errors.New(step + " is broken")
+}
+
+func (s *tables) Erase(_ context.Context, q analytics.Erasure, found func(analytics.Erased) error) (analytics.Erased, error) {
+	s.befores = append(s.befores, q.Before)
+	if err := found(s.rows); err != nil {
+		return analytics.Erased{}, err
+	}
+	if err := s.breaks("delete"); err != nil {
+		return analytics.Erased{}, err
+	}
+	done := s.rows
+	s.rows = analytics.Erased{}
+	if s.during != nil {
+		s.during()
+		s.during = nil
+	}
+	return done, s.breaks("after")
+}
+
+func (s *tables) Recount(_ context.Context, _ string, hours []time.Time) error {
+	if err := s.breaks("recount"); err != nil {
+		return err
+	}
+	s.counted = append(s.counted, hours...)
+	return nil
+}
+
+func (b *book) rowEraser(db personRows, now func() time.Time) *rowEraser {
+	return &rowEraser{
+		store: b.store, control: b.control, db: db, retrain: time.Hour, now: now, log: slog.New(slog.DiscardHandler),
+	}
+}
+
+// Wherever it breaks, and even when the rows are gone by then: the roll-ups are counted
+// anew, the models are named, and a fit that has read the rows is out of date.
+func TestNoStepOfAnErasureIsLost(t *testing.T) {
+	hour := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	for _, step := range []string{"", "delete", "after", "recount"} {
+		t.Run(step, func(t *testing.T) {
+			b := newBook(t)
+			at := hour.Add(time.Hour)
+			b.request("default", "zoe", at)
+			s := &tables{broken: map[string]int{step: 1}, rows: analytics.Erased{
+				Decisions: 3, Outcomes: 2, Models: []string{"m1"}, Hours: []time.Time{hour, hour.Add(2 * time.Hour)}}}
+			fits := directory{store: b.store, control: b.control}
+			before, _, going, err := fits.erased("default")
+			if err != nil || !going {
+				t.Fatalf("before: going %v (%v)", going, err)
+			}
+			e := b.rowEraser(s, func() time.Time { return at.Add(time.Minute) })
+			for range 2 {
+				if err := e.round(t.Context(), map[string]int{}); err != nil && step == "" {
+					t.Fatal(err)
+				}
+			}
+			one := b.one("default", "zoe")
+			if !one.RowsGone || len(one.Models) != 1 || one.RetrainBy.IsZero() || one.Decisions == 0 || len(one.Hours) != 0 {
+				t.Errorf("the request is %+v", one)
+			}
+			if len(s.counted) != 2 || !s.counted[0].Equal(hour) || !s.counted[1].Equal(hour.Add(2*time.Hour)) {
+				t.Errorf("counted anew are %v", s.counted)
+			}
+			if after, _, going, err := fits.erased("default"); err != nil || going || after <= before {
+				t.Errorf("the trainer sees %d, then %d, going %v (%v)", before, after, going, err)
+			}
+		})
+	}
+}
+
+// Rows that no model is known to have learned from count too: one that is being fitted
+// may have read them.
+func TestErasuresWithoutModelsMakeFitsStale(t *testing.T) {
+	b := newBook(t)
+	one := b.request("default", "zoe", time.Now())
+	one.Decisions = 4
+	b.rowsGone("default", one)
+	fits := directory{store: b.store, control: b.control}
+	if n, _, _, err := fits.erased("default"); err != nil || n == 0 {
+		t.Errorf("the trainer sees %d (%v)", n, err)
+	}
+}
+
+// Who asks again while rows go has them looked for up to the second time.
+func TestAskedAgainWhileRowsGo(t *testing.T) {
+	b := newBook(t)
+	first := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	second := first.Add(time.Minute)
+	b.request("default", "zoe", first)
+	s := &tables{rows: analytics.Erased{Decisions: 1, Hours: []time.Time{first}}}
+	s.during = func() { b.request("default", "zoe", second) }
+	if err := b.rowEraser(s, func() time.Time { return first.Add(time.Hour) }).round(t.Context(), map[string]int{}); err != nil {
+		t.Fatal(err)
+	}
+	if one := b.one("default", "zoe"); !one.RowsGone || !one.Requested.Equal(second) || one.Decisions != 1 {
+		t.Errorf("the request is %+v", one)
+	}
+	if len(s.befores) != 2 || !s.befores[1].Equal(second) {
+		t.Errorf("rows were looked for up to %v", s.befores)
+	}
+}

@@ -88,9 +88,10 @@ func modelFollowed(st *configlog.State, account string) (bool, error) {
 	return false, nil
 }
 
-// erased counts the erasures whose rows are gone and were learned from, and names the
-// live model when it is one of those that must be trained anew. going says that rows
-// are being removed.
+// erased counts the rows that erasures removed, whether a model is known to have
+// learned from them or one that is being fitted has read them, and names the live model
+// when it is one of those that must be trained anew. going says that rows are being
+// removed.
 func (d directory) erased(account string) (count int64, retrain string, going bool, err error) {
 	all, err := d.control.Erasures(account)
 	if err != nil {
@@ -98,8 +99,8 @@ func (d directory) erased(account string) (count int64, retrain string, going bo
 	}
 	for _, e := range all {
 		going = going || e.State == control.ErasureRunning && !e.RowsGone
-		if e.RowsGone && len(e.Models) > 0 {
-			count++
+		if e.RowsGone {
+			count += e.Decisions + e.Outcomes
 		}
 	}
 	limits, err := d.control.Retrain(account)
