@@ -42,7 +42,8 @@ type Guardrail struct {
 	Metric string `json:"metric"`
 	// MaxDrop is in units of the metric, above 0.
 	MaxDrop float64 `json:"max_drop"`
-	// Min and Max are the range of a kind of outcome, 0 to 1 when both are 0.
+	// Min and Max are the range of a kind of outcome, 0 to 1 when both are 0. A kind
+	// is counted, with 0 for none, unless its range is without 0.
 	Min float64 `json:"min,omitempty"`
 	Max float64 `json:"max,omitempty"`
 	// LowerIsBetter is for transfers, handle time and the like.

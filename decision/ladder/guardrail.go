@@ -71,8 +71,10 @@ func (l *Ladder) guardrails(ctx context.Context, s *scene, m *control.Mode) ([]S
 func (l *Ladder) compare(ctx context.Context, s *scene, m *control.Mode, p *pair) error {
 	q := s.query(m)
 	q.Modes, q.From, q.Limit = []decision.ModeKind{m.Kind}, m.Updated, l.cfg.MaxRows
+	q.Conversations = true
 	if p.guardrail.Metric != control.MetricReward {
-		q.Kind = p.guardrail.Metric
+		// Where the range has no 0, as that of stars from 1 to 5, silence has no value.
+		q.Kind, q.Rated = p.guardrail.Metric, p.bound.lo > 0 || p.bound.hi < 0
 	}
 	if err := l.fill(ctx, q, p, SideModel, SidePolicy); err != nil || m.Kind != decision.ModeOn {
 		return err
@@ -100,9 +102,13 @@ func (l *Ladder) fill(ctx context.Context, q Query, p *pair, sides ...Side) erro
 }
 
 // pair is a sequential test of two sides: the mean of each is bounded at all times at
-// once with half of the error, so their difference is, too.
+// once with half of the error, so their difference is, too. A value is that of a whole
+// conversation, for decisions of one conversation are not independent. Bounds of earlier
+// looks are not kept: times change for both sides, and the side with fewer values
+// notices later.
 type pair struct {
 	guardrail     control.Guardrail
+	bound         bound
 	model, policy tail
 }
 
@@ -113,9 +119,9 @@ type tail struct {
 
 func newPair(g control.Guardrail, b bound, alpha float64) *pair {
 	return &pair{
-		guardrail: g,
-		model:     tail{sequence: evaluate.NewSequence(b.lo, b.hi, alpha/2)},
-		policy:    tail{sequence: evaluate.NewSequence(b.lo, b.hi, alpha/2)},
+		guardrail: g, bound: b,
+		model:  tail{sequence: evaluate.NewSequence(b.lo, b.hi, alpha/2)},
+		policy: tail{sequence: evaluate.NewSequence(b.lo, b.hi, alpha/2)},
 	}
 }
 
@@ -138,8 +144,8 @@ func (t *tail) mean() float64 {
 // state says how the guardrail is. Breached means that the whole interval lies beyond
 // what it allows; OK that none of it does.
 func (p *pair) state() State {
-	modelLower, modelUpper := p.model.sequence.Bounds()
-	policyLower, policyUpper := p.policy.sequence.Bounds()
+	modelLower, modelUpper := p.model.sequence.Newest()
+	policyLower, policyUpper := p.policy.sequence.Newest()
 	st := State{
 		Guardrail: p.guardrail, Model: p.model.mean(), Policy: p.policy.mean(),
 		ModelRows: p.model.sequence.N(), PolicyRows: p.policy.sequence.N(),

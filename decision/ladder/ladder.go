@@ -27,7 +27,7 @@ const (
 	SidePolicy
 )
 
-// Row is one decision of a scope with what came of it.
+// Row is one decision of a scope, or one conversation, with what came of it.
 type Row struct {
 	Side  Side
 	Mode  decision.ModeKind
@@ -41,8 +41,14 @@ type Row struct {
 // Query asks for the rows of one scope.
 type Query struct {
 	Account, Objective string
-	// Kind is a kind of outcome, empty for the objective's reward.
-	Kind string
+	// Kind is a kind of outcome, empty for the objective's reward: their sum within the
+	// objective's window, once it is over, and 0 of none. With Rated it is the last one,
+	// and decisions without any have no row.
+	Kind  string
+	Rated bool
+	// Conversations asks for one row for each conversation and side, the mean of its
+	// decisions; the sum of a kind that is not Rated.
+	Conversations bool
 	// Policy or Skill narrow to a scope; both are empty for the account's. Others are
 	// the policies and skills that have a mode of their own, whose rows go to them.
 	Policy, Skill              string
@@ -58,8 +64,9 @@ type Query struct {
 // Evidence reads what came of decisions. The SQL of analytics/clickhouse is behind
 // it in service.
 type Evidence interface {
-	// LadderRows streams rows in the order in which their values became known. It
-	// ends with at most one error.
+	// LadderRows streams rows in the order in which their values became known. Where
+	// silence has a value, that is when the objective's window is over. It ends with
+	// at most one error.
 	LadderRows(ctx context.Context, q Query) iter.Seq2[Row, error]
 	// LadderMatch counts the newest decisions that a model scored, and those among
 	// them in which its choice was the caller's own, or policy's where the caller
@@ -87,15 +94,16 @@ type Deps struct {
 type Config struct {
 	// Check is the time between two looks at the guardrails.
 	Check time.Duration
-	// Alpha is the chance, over all looks together, that a sound scope is set back.
-	// The guardrails of a scope share it.
+	// Alpha bounds the chance, over all looks together, that a sound scope is set back,
+	// while conversations are independent and alike over time and there are no more
+	// than MaxRows. The guardrails of a scope share it.
 	Alpha float64
-	// MaxRows is how many of the newest rows a test reads.
+	// MaxRows is how many of the newest rows a test reads. With more of them each look
+	// is at another sample, and the error over all looks grows with their number.
 	MaxRows int
 }
 
-// DefaultConfig looks every minute, and is wrong about one sound scope in twenty at
-// the most, however long it is watched.
+// DefaultConfig looks every minute, with an error of one in twenty as Alpha has it.
 func DefaultConfig() Config { return Config{Check: time.Minute, Alpha: 0.05, MaxRows: 500_000} }
 
 // Validate reports every value out of range.
@@ -176,7 +184,8 @@ const (
 )
 
 // State is one guardrail with its evidence. Lower and Upper bound model minus policy,
-// as better minus worse, at all times at once.
+// as better minus worse, at all times at once as Config.Alpha has it. Rows are of
+// conversations.
 type State struct {
 	control.Guardrail
 	Model, Policy         float64

@@ -18,13 +18,14 @@ type Sequence struct {
 	mean, spread     float64 // regularised running mean, sum of squared deviations
 	sumBet, sumStake float64 // of the bets, and of the bets times the values
 	penalty          float64
-	lower, upper     float64 // the best bounds so far, on 0..1
+	lower, upper     float64    // the best bounds so far, on 0..1
+	at               [2]float64 // the newest bounds
 }
 
 // NewSequence starts a sequence for values from lo to hi with a two-sided error of
 // alpha, such as 0.05. Values beyond the range are taken at its ends.
 func NewSequence(lo, hi, alpha float64) *Sequence {
-	return &Sequence{lo: lo, span: hi - lo, alpha: alpha, mean: 0.5, spread: 0.25, upper: 1}
+	return &Sequence{lo: lo, span: hi - lo, alpha: alpha, mean: 0.5, spread: 0.25, upper: 1, at: [2]float64{0, 1}}
 }
 
 // largestBet keeps one value from deciding alone; the source advises 1/2 or 3/4.
@@ -50,6 +51,7 @@ func (s *Sequence) Add(x float64) {
 	s.spread += (x - before) * (x - s.mean)
 
 	centre, half := s.sumStake/s.sumBet, (math.Log(2/s.alpha)+s.penalty)/s.sumBet
+	s.at = [2]float64{centre - half, centre + half}
 	s.lower, s.upper = max(s.lower, centre-half), min(s.upper, centre+half)
 }
 
@@ -66,4 +68,11 @@ func (s *Sequence) Bounds() (lower, upper float64) {
 		upper = lower
 	}
 	return s.lo + lower*s.span, s.lo + upper*s.span
+}
+
+// Newest returns the bounds that the values so far give, not cut to those of earlier
+// looks as Bounds are. They hold at all times at once, too, and are a little wider;
+// where the mean moves they follow it, while bounds from before would contradict it.
+func (s *Sequence) Newest() (lower, upper float64) {
+	return s.lo + max(s.at[0], 0)*s.span, s.lo + min(s.at[1], 1)*s.span
 }

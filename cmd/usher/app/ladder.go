@@ -52,7 +52,7 @@ func (e ladderEvidence) LadderMatch(ctx context.Context, q ladder.Query) (same, 
 
 func ladderQuery(q *ladder.Query) analytics.LadderQuery {
 	out := analytics.LadderQuery{
-		Account: q.Account, Objective: q.Objective, Kind: q.Kind, Policy: q.Policy, Skill: q.Skill,
+		Account: q.Account, Objective: q.Objective, Kind: q.Kind, Rated: q.Rated, Conversations: q.Conversations, Policy: q.Policy, Skill: q.Skill,
 		OtherPolicies: q.OtherPolicies, OtherSkills: q.OtherSkills, From: q.From, To: q.To, Limit: q.Limit,
 	}
 	for _, m := range q.Modes {

@@ -1322,7 +1322,9 @@ func (x *Mode) GetGuardrails() []*Guardrail {
 // Guardrail is how much worse than policy alone the model may be in one metric.
 type Guardrail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// reward, or a kind of outcome: the mean of its values where it came.
+	// reward, or a kind of outcome: the mean over conversations of the sum of its values
+	// within the objective's window, 0 where none came, once the window is over. With
+	// a range without 0 it is a rating: its last value, where one came.
 	Metric string `protobuf:"bytes,1,opt,name=metric,proto3" json:"metric,omitempty"`
 	// In units of the metric, above 0.
 	MaxDrop float64 `protobuf:"fixed64,2,opt,name=max_drop,json=maxDrop,proto3" json:"max_drop,omitempty"`
