@@ -70,11 +70,15 @@ func (l *Log) forgetRefused(decision func(*event.Decision) bool, outcome func(*e
 			}
 		}
 	}
-	if err = errors.Join(endOf(err), kept.Close()); err == nil {
+	err = endOf(err)
+	if err == nil {
+		err = kept.Sync() // or a power cut leaves an empty file under the name
+	}
+	if err = errors.Join(err, kept.Close()); err == nil {
 		err = os.Rename(path+".new", path)
 	}
-	if err != nil {
-		return fmt.Errorf("write refused messages: %w", err)
+	if err != nil { // what was written is of people, too
+		return fmt.Errorf("write refused messages: %w", errors.Join(err, os.Remove(path+".new")))
 	}
 	return nil
 }

@@ -52,3 +52,25 @@ func TestForgetLeavesNothingBehind(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestForgetThatFailsLeavesNoCopy: when the file of refused messages cannot be replaced,
+// the half that was written of it goes.
+func TestForgetThatFailsLeavesNoCopy(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, config(dir), &kafka{limit: 5000})
+	defer func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := os.Mkdir(filepath.Join(dir, "refused.jsonl"), 0o700); err != nil { // which reads as an error
+		t.Fatal(err)
+	}
+	nobody := func(*event.Decision) bool { return false }
+	if err := l.Forget(nobody, func(*event.Outcome) bool { return false }); err == nil {
+		t.Error("nothing tells of the failure")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "refused.jsonl.new")); !os.IsNotExist(err) {
+		t.Errorf("the copy is there still: %v", err)
+	}
+}
