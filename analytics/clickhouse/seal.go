@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,11 +13,14 @@ import (
 )
 
 // seal hashes the ids of people by the installation's key: HMAC-SHA-256, of which
-// 16 bytes are kept, in hex. The pads are the key's, ready for use here and in SQL.
-type seal struct{ inner, outer [sha256.BlockSize]byte }
+// 16 bytes are kept, in hex. The pads are the key's for SQL, which has no HMAC.
+type seal struct {
+	key          []byte
+	inner, outer [sha256.BlockSize]byte
+}
 
 func newSeal(key []byte) *seal {
-	s := &seal{}
+	s := &seal{key: key}
 	copy(s.inner[:], key)
 	copy(s.outer[:], key)
 	for i := range s.inner {
@@ -27,9 +31,9 @@ func newSeal(key []byte) *seal {
 }
 
 func (s *seal) hash(id string) string {
-	first := sha256.Sum256(append(s.inner[:sha256.BlockSize:sha256.BlockSize], id...))
-	second := sha256.Sum256(append(s.outer[:sha256.BlockSize:sha256.BlockSize], first[:]...))
-	return hex.EncodeToString(second[:16])
+	mac := hmac.New(sha256.New, s.key)
+	mac.Write([]byte(id)) // never fails
+	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
 // args are the pads as a query wants them.
