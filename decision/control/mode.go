@@ -100,8 +100,11 @@ func readMode(r configlog.Resource) (Mode, error) {
 	}, nil
 }
 
+// NoRevision is the Revision of a mode that must be the scope's first.
+const NoRevision = -1
+
 // SetMode sets the mode of a scope, which need not have had one. A Revision other
-// than 0 guards it.
+// than 0 guards it; with NoRevision it is an Exists fault when the scope has one by now.
 func (c *Control) SetMode(ctx context.Context, account string, m Mode, by Author) (Mode, error) {
 	if _, err := c.GetAccount(account); err != nil {
 		return Mode{}, err
@@ -114,6 +117,7 @@ func (c *Control) SetMode(ctx context.Context, account string, m Mode, by Author
 		if r, ok := c.store.State().Get(account, configlog.KindMode, m.Scope); ok && m.Revision == 0 {
 			next.Revision = r.Revision
 		}
+		next.Revision = max(next.Revision, 0)
 		return c.setMode(ctx, account, next, by)
 	})
 }

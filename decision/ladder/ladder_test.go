@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/goleak"
 
@@ -29,18 +30,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // site is an account with a real engine, a real control on a log in memory, and
 // customers whose outcomes depend on the arm that they get.
 type site struct {
-	t       *testing.T
-	control *control.Control
-	engine  *decision.Engine
-	ladder  *ladder.Ladder
-	luck    *rand.Rand
-	worth   map[string]float64 // chance of a reward of 1, by arm
-	rows    []outcome
-	asked   int
-	later   time.Duration // what the ladder's clock is ahead
-	fail    error
-	model   *model.Model
-	fitted  int64 // rows that it learned from
+	t         *testing.T
+	control   *control.Control
+	engine    *decision.Engine
+	ladder    *ladder.Ladder
+	luck      *rand.Rand
+	worth     map[string]float64 // chance of a reward of 1, by arm
+	rows      []outcome
+	asked     int
+	later     time.Duration // what the ladder's clock is ahead
+	fail      error
+	meanwhile func() // happens while the tests are made
+	model     *model.Model
+	fitted    int64 // rows that it learned from
 }
 
 type outcome struct {
@@ -91,6 +93,9 @@ func (s *site) LadderRows(_ context.Context, q ladder.Query) iter.Seq2[ladder.Ro
 }
 
 func (s *site) LadderMatch(_ context.Context, q ladder.Query) (same, rows int64, err error) {
+	if s.meanwhile != nil {
+		s.meanwhile()
+	}
 	for _, o := range slices.Backward(s.rows) {
 		if rows++; o.ModelOnly == o.Baseline {
 			same++
@@ -353,6 +358,43 @@ func TestForceIsLogged(t *testing.T) {
 	}
 	if _, err := s.ladder.Retreat(t.Context(), account, decision.ScopeAccount, decision.ModeOn, ann); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("a retreat to ON: %v", err)
+	}
+}
+
+// What somebody else sets while the tests are made is not overwritten, be it the first
+// mode that the scope ever had.
+func TestAdvanceFromAFreshScopeConflicts(t *testing.T) {
+	for _, scope := range []string{"skill:old", decision.ScopeAccount} {
+		s := open(t, nil)
+		s.meanwhile = func() {
+			m := control.Mode{Scope: scope, Kind: decision.ModeOff}
+			if _, err := s.control.SetMode(t.Context(), account, m, ann); err != nil {
+				t.Error(err)
+			}
+		}
+		_, err := s.ladder.Advance(t.Context(), account, scope, ladder.Step{Force: true}, ann)
+		if fault.KindOf(err) != fault.Conflict {
+			t.Errorf("%s: %v", scope, err)
+		}
+		if m, err := s.control.GetMode(account, scope); err != nil || m.Kind != decision.ModeOff {
+			t.Errorf("%s: %+v, %v", scope, m, err)
+		}
+		s.meanwhile = nil
+		if m, err := s.ladder.Advance(t.Context(), account, "skill:new", ladder.Step{Force: true}, ann); err != nil {
+			t.Errorf("%+v, %v", m, err)
+		}
+	}
+}
+
+// A long reason is cut between characters.
+func TestReasonsStayText(t *testing.T) {
+	for pad := range 4 {
+		s := open(t, nil)
+		by := control.Author{Name: "ann", Reason: strings.Repeat("x", pad) + strings.Repeat("€", 700)}
+		m, err := s.ladder.Advance(t.Context(), account, decision.ScopeAccount, ladder.Step{Force: true}, by)
+		if err != nil || !utf8.ValidString(m.Reason) || strings.ContainsRune(m.Reason, utf8.RuneError) || len(m.Reason) < 1990 {
+			t.Errorf("%d: %v, %q", pad, err, m.Reason)
+		}
 	}
 }
 

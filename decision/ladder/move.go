@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/usherhq/usher/decision"
 	"github.com/usherhq/usher/decision/control"
@@ -34,6 +35,7 @@ func (l *Ladder) current(account, scope string) (control.Mode, error) {
 	// A scope without a mode follows the account, so it begins where that stands, but
 	// never with the model deciding: nothing was tested for it.
 	m = fresh(scope)
+	m.Revision = control.NoRevision
 	if own, ok := l.deps.Control.Mode(account, decision.ScopeAccount); ok && own.Kind == decision.ModeOff {
 		m.Kind = decision.ModeOff
 	}
@@ -68,7 +70,11 @@ func (l *Ladder) Advance(ctx context.Context, account, scope string, step Step, 
 	if next == decision.ModeCompare || next == decision.ModeHoldout {
 		m.Share = cmp.Or(step.Share, DefaultShare)
 	}
-	return l.deps.Control.SetMode(ctx, account, m, by)
+	set, err := l.deps.Control.SetMode(ctx, account, m, by)
+	if fault.KindOf(err) == fault.Exists {
+		err = fault.New(fault.Conflict, "ABORTED", "the mode of %q was set meanwhile: read it again and retry", scope)
+	}
+	return set, err
 }
 
 // failed lists the entry tests that do not hold.
@@ -113,7 +119,19 @@ func forced(reason, why string) string {
 	if reason != "" {
 		text = reason + " (" + text + ")"
 	}
-	return text[:min(len(text), maxReason)]
+	return cut(text)
+}
+
+// cut shortens a reason, between two characters.
+func cut(text string) string {
+	if len(text) <= maxReason {
+		return text
+	}
+	n := maxReason
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n]
 }
 
 // Retreat takes a scope back to SHADOW, or OFF, at once. It asks nothing and reads no
@@ -144,6 +162,5 @@ func Retreat(ctx context.Context, c *control.Control, account, scope string, to 
 
 // reasonOf is what the config log says of a breach.
 func reasonOf(from decision.ModeKind, s *State) string {
-	text := fmt.Sprintf("guardrail breached in %s: %s", from, s.words())
-	return text[:min(len(text), maxReason)]
+	return cut(fmt.Sprintf("guardrail breached in %s: %s", from, s.words()))
 }
