@@ -14,6 +14,9 @@ const (
 	RampPositives = 200
 	// RampShare is what an arm without any may have.
 	RampShare = 0.02
+	// RampBegin is how many positives some arm must have before newer ones are held
+	// back beside it.
+	RampBegin = 100
 )
 
 // ShareCap is the largest probability that the model may give an arm with so much
@@ -90,13 +93,14 @@ func (t *turn) ramp(optimism float64) {
 }
 
 // shareCaps fills the scratch with what each candidate may have. It is false when
-// nobody is bounded: no arm is new, or no eligible one has proved itself yet.
+// nobody is bounded: no arm is new, or no eligible one has much to show yet.
 func (t *turn) shareCaps() bool {
 	s := t.scratch
 	s.caps = resize(s.caps, len(t.d.Candidates))
+	full := t.rampEnd()
 	proven, bounded := false, false
 	for i := range s.caps {
-		share := t.shareCap(i)
+		share := t.shareCap(i, full)
 		proven = proven || share >= 1 && s.eligible[i]
 		if i == t.policyOnly {
 			share = 1
@@ -107,7 +111,29 @@ func (t *turn) shareCaps() bool {
 	return proven && bounded
 }
 
-func (t *turn) shareCap(i int) float64 {
+// rampEnd is how many positives make an arm one that has proved itself: RampPositives,
+// or half of what the best of the eligible has while none has so many. Below
+// RampBegin nobody is ahead of anybody, and it is 0.
+func (t *turn) rampEnd() int64 {
+	if t.model == nil {
+		return 0
+	}
+	most := int64(0)
+	for i := range t.arms {
+		if t.scratch.eligible[i] {
+			most = max(most, t.model.Positives(t.arms[i].ID))
+		}
+	}
+	switch {
+	case most >= RampPositives:
+		return RampPositives
+	case most >= RampBegin:
+		return most / 2
+	}
+	return 0
+}
+
+func (t *turn) shareCap(i int, full int64) float64 {
 	if t.model == nil {
 		if past := t.engine.deps.Past; past != nil {
 			if share := past.ShareCap(t.d.Candidates[i].Key()); share > 0 {
@@ -116,7 +142,11 @@ func (t *turn) shareCap(i int) float64 {
 		}
 		return 1
 	}
-	return ShareCap(t.model.Positives(t.arms[i].ID))
+	positives := t.model.Positives(t.arms[i].ID)
+	if positives >= full {
+		return 1
+	}
+	return ShareCap(positives)
 }
 
 // hope is what exploration compares candidates by.

@@ -341,3 +341,35 @@ func TestBoundsAllocateNothing(t *testing.T) {
 		t.Errorf("%g allocations with budgets, %g without", after, before)
 	}
 }
+
+// TestNewArmsAreHeldBackBesideTheFurthest: while no arm has all the positives that end
+// the ramp, those with half of what the best has are bounded no more.
+func TestNewArmsAreHeldBackBesideTheFurthest(t *testing.T) {
+	for _, c := range []struct {
+		old, other int
+		bounded    string
+	}{
+		{80, 70, ""},            // nobody is ahead yet
+		{120, 70, "new"},        // the second has more than half
+		{120, 40, "new other"},  // and now less
+		{250, 130, "new other"}, // one is through: the ramp is that of all
+		{250, 210, "new"},
+	} {
+		w := newWorld()
+		w.modes["account"] = exploring(0.5)
+		w.model = teach(t, "m1", []lesson{{Arm: "old", Reward: 1, Times: c.old}, {Arm: "other", Reward: 1, Times: c.other}})
+		d := inquire(t, w.engine(t), &decision.Request{
+			Account: "acme", RequestID: "r", Candidates: offers("old", "other", "new"), Baseline: &event.Action{Target: "old"},
+		})
+		var bounded []string
+		for i := range d.Candidates {
+			if d.Candidates[i].ShareCap > 0 {
+				bounded = append(bounded, d.Candidates[i].Key())
+			}
+		}
+		slices.Sort(bounded)
+		if got := strings.Join(bounded, " "); got != c.bounded {
+			t.Errorf("with %d and %d positives %q are bounded, want %q", c.old, c.other, got, c.bounded)
+		}
+	}
+}
