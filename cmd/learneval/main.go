@@ -24,6 +24,8 @@ func (o *options) does(part string) bool {
 const (
 	quality = "quality"
 	product = "product"
+	// burst is the part of product that sends as fast as it can.
+	burst = "burst"
 )
 
 // options say what to measure and where everything is.
@@ -40,7 +42,7 @@ func main() {
 	flag.StringVar(&o.engine, "engine", "deploy/engine", "folder with the ClickHouse engine")
 	flag.IntVar(&o.logs, "logs", 300, "fresh logs for the coverage of intervals: of digits, a third of it of satellite, a fifteenth of letter")
 	flag.IntVar(&o.seeds, "seeds", 3, "seeds of each table")
-	flag.StringVar(&o.only, "only", "", "measure one part: quality (all that has no clock) or product (speeds), or, without writing files, online, refits or offpolicy")
+	flag.StringVar(&o.only, "only", "", "measure one part: quality (all that has no clock) or product (speeds), or, without writing files, online, refits, offpolicy or burst")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

@@ -56,11 +56,11 @@ func measure(ctx context.Context, o options, tell say) (*results, error) {
 		p := &r.sets[i]
 		p.seeds = p.seeds[:min(o.seeds, len(p.seeds))]
 		p.Online, p.Overridden = make([]evaluate.BanditResult, len(p.seeds)), make([]evaluate.BanditResult, len(p.seeds))
-		if o.only == "offpolicy" || o.only == product && p.name != throughName {
+		if o.only == "offpolicy" || (o.only == product || o.only == burst) && p.name != throughName {
 			continue
 		}
 		for k := range p.seeds {
-			if k > 0 && (o.only == product || o.only == "refits") {
+			if k > 0 && (o.only == product || o.only == burst || o.only == "refits") {
 				break
 			}
 			g.Go(func() error {
@@ -143,7 +143,7 @@ func (s *set) stream(root string, seed uint64) (*evaluate.Stream, error) {
 
 // timed measures what needs the machine for itself.
 func (r *results) timed(ctx context.Context, o options, scale []float64, tell say) (err error) {
-	if !o.does(product) {
+	if !o.does(product) && o.only != burst {
 		return nil
 	}
 	if r.speeds, err = scoreSpeeds(); err != nil {
@@ -154,21 +154,33 @@ func (r *results) timed(ctx context.Context, o options, scale []float64, tell sa
 	if err != nil {
 		return err
 	}
-	tell("satellite through Kafka, ClickHouse and the trainer")
-	n, err := startNode(ctx, o.usher, o.engine, eager(minRows)...)
-	if err != nil {
-		return err
+	var p pipelineResult
+	if o.only != burst {
+		if p, err = r.through(ctx, o, s, scale, tell); err != nil {
+			return err
+		}
 	}
-	p, err := throughProduct(ctx, newPlayer(n, s, 1), scale, tell)
-	n.close()
-	if err != nil {
-		return err
-	}
-	r.product = &p
-	tell("satellite through the product: error %.3f; %d refits; now as fast as it can", p.Error, p.Models)
-	more, err := productSpeeds(ctx, o, s, p)
+	tell("now as fast as it can")
+	more, err := productSpeeds(ctx, o, s, p, tell)
 	r.speeds = append(r.speeds, more...)
 	return err
+}
+
+// through plays the stream through a running product.
+func (r *results) through(ctx context.Context, o options, s *evaluate.Stream, scale []float64, tell say) (pipelineResult, error) {
+	tell("%s through Kafka, ClickHouse and the trainer", throughName)
+	n, err := startNode(ctx, o.usher, o.engine, eager(minRows)...)
+	if err != nil {
+		return pipelineResult{}, err
+	}
+	defer n.close()
+	p, err := throughProduct(ctx, newPlayer(n, s, 1), scale, tell)
+	if err != nil {
+		return p, err
+	}
+	r.product = &p
+	tell("%s through the product: error %.3f, %d refits", throughName, p.Error, p.Models)
+	return p, nil
 }
 
 // mean of a measure over seeds.

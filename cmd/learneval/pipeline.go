@@ -181,7 +181,7 @@ func (p *player) refit(ctx context.Context) (time.Duration, error) {
 // joinedPerSecond sends n decisions with an outcome each as fast as they are taken,
 // and returns how many a second went all the way into a model: through Kafka and
 // ClickHouse into the trainer.
-func joinedPerSecond(ctx context.Context, n *node, s *evaluate.Stream, rows int) (float64, error) {
+func joinedPerSecond(ctx context.Context, n *node, s *evaluate.Stream, rows int, tell say) (float64, error) {
 	ctx = n.with(ctx)
 	begin := time.Now()
 	const callers, batch = 16, 500
@@ -219,6 +219,7 @@ func joinedPerSecond(ctx context.Context, n *node, s *evaluate.Stream, rows int)
 	if err := g.Wait(); err != nil {
 		return 0, err
 	}
+	tell("%d decisions and outcomes are taken after %s", rows, time.Since(begin).Round(time.Millisecond))
 	probe, err := request(s, 0, 1)
 	if err != nil {
 		return 0, err

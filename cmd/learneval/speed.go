@@ -97,7 +97,7 @@ const (
 )
 
 // productSpeeds are what a running product does.
-func productSpeeds(ctx context.Context, o options, s *evaluate.Stream, p pipelineResult) ([]speed, error) {
+func productSpeeds(ctx context.Context, o options, s *evaluate.Stream, p pipelineResult, tell say) ([]speed, error) {
 	times := slices.Sorted(slices.Values(p.Latency))
 	var out []speed
 	if len(times) > 0 {
@@ -113,7 +113,7 @@ func productSpeeds(ctx context.Context, o options, s *evaluate.Stream, p pipelin
 		return nil, err
 	}
 	defer n.close()
-	rate, err := joinedPerSecond(ctx, n, s, joinedRows)
+	rate, err := joinedPerSecond(ctx, n, s, joinedRows, tell)
 	if err != nil {
 		return nil, err
 	}
