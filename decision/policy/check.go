@@ -69,13 +69,3 @@ func CheckName(name string, env *Environment) []Problem {
 	c.checkName(name, "")
 	return c.check.list
 }
-
-// HasErrors reports whether one of the problems is an error.
-func HasErrors(problems []Problem) bool {
-	for _, p := range problems {
-		if p.Severity == Error {
-			return true
-		}
-	}
-	return false
-}

@@ -387,7 +387,7 @@ func TestWritesAreHeldToTheCatalogue(t *testing.T) {
 	}
 	// A whole list that was checked by itself: warnings do not refuse.
 	found := s.Check("acme", to("a", "billing"), somePolicy("z"))
-	if policy.HasErrors(found) {
+	if hasErrors(found) {
 		t.Errorf("problems %+v", found)
 	}
 }

@@ -51,7 +51,7 @@ func (p *banditPlan) attributes(row int, named bool) map[string]any {
 		v := cells[u.at]
 		switch {
 		case u.text:
-			out[u.name] = Words(v)
+			out[u.name] = wordsOf(v)
 			continue
 		case named && u.category:
 			out[u.name] = v
@@ -82,9 +82,9 @@ func (p *banditPlan) attributes(row int, named bool) map[string]any {
 	return out
 }
 
-// Words splits text into its distinct runs of [a-z0-9'] after lower-casing, in the
+// wordsOf splits text into its distinct runs of [a-z0-9'] after lower-casing, in the
 // order of their first occurrence.
-func Words(text string) []string {
+func wordsOf(text string) []string {
 	var out []string
 	seen := map[string]bool{}
 	for _, w := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {

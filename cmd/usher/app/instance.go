@@ -98,9 +98,6 @@ func (i *Instance) IssueToken(ctx context.Context, name string, lifetime time.Du
 	return plain, nil
 }
 
-// Done closes when everything has stopped, for whatever reason.
-func (i *Instance) Done() <-chan struct{} { return i.done }
-
 // Wait blocks until everything has stopped and tells why: nil after a clean stop,
 // an error that names the limit when a stop takes longer than it may. The process
 // is expected to exit then; embedded engines end with it.

@@ -2,7 +2,6 @@ package foreign
 
 import (
 	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 
@@ -319,29 +318,4 @@ func Policy(conditions, actions, exception json.RawMessage) (*policy.Condition, 
 		p.Effect = policy.Effect{}
 	}
 	return p.When, p.Effect, p.Exception, r.problems
-}
-
-// Expression translates a text of LivePerson's expression language. The error is
-// an Invalid *fault.Error that names every fault by its character. nil is the
-// condition that always holds. It is safe for concurrent use.
-func Expression(text string) (*policy.Condition, []policy.Problem, error) {
-	r := newReader()
-	r.livePersonPolicy(map[string]any{"expression": text, "actions": []any{map[string]any{"type": "CLOSE"}}}, "")
-	var check fault.Check
-	var warnings []policy.Problem
-	for _, p := range r.problems {
-		p.Policy = ""
-		if p.Severity != policy.Error {
-			warnings = append(warnings, p)
-			continue
-		}
-		check.Add(p.Path, "%s", p.Description)
-	}
-	if err := check.Err("the expression is not valid"); err != nil {
-		return nil, warnings, err
-	}
-	if len(r.policies) == 0 {
-		return nil, warnings, errors.New("translate expression: nothing came of it")
-	}
-	return r.policies[0].When, warnings, nil
 }

@@ -39,7 +39,7 @@ func query() Query {
 // The account's truth is one sentence; the model that learned it says so.
 func TestDistilSaysWhatWasLearned(t *testing.T) {
 	m, rows := learned(t, 6000, 11)
-	r := child(t, "work", DefaultLimits())
+	r := child(t, "work", usual())
 	d, err := Distil(t.Context(), r, m, rows, query())
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestDistilLeavesOut(t *testing.T) {
 	m, rows := learned(t, 2000, 12)
 	q := query()
 	q.Leave = func(name string) bool { return name == "tier" }
-	d, err := Distil(t.Context(), child(t, "work", DefaultLimits()), m, rows, q)
+	d, err := Distil(t.Context(), child(t, "work", usual()), m, rows, q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,14 +89,14 @@ func TestDistilLeavesOut(t *testing.T) {
 
 func TestDistilRefuses(t *testing.T) {
 	m, rows := learned(t, 200, 13)
-	if _, err := Distil(t.Context(), child(t, "work", DefaultLimits()), m, rows[:49], query()); !errors.Is(err, ErrFewRows) {
+	if _, err := Distil(t.Context(), child(t, "work", usual()), m, rows[:49], query()); !errors.Is(err, ErrFewRows) {
 		t.Errorf("few rows give %v", err)
 	}
-	if _, err := Distil(t.Context(), child(t, "panic", DefaultLimits()), m, rows, query()); err == nil || !strings.Contains(err.Error(), "golearn panicked") {
+	if _, err := Distil(t.Context(), child(t, "panic", usual()), m, rows, query()); err == nil || !strings.Contains(err.Error(), "golearn panicked") {
 		t.Errorf("a panic gives %v", err)
 	}
 	for _, q := range []Query{{Depth: 0, MinCoverage: 0.1}, {Depth: 7, MinCoverage: 0.1}, {Depth: 3}, {Depth: 3, MinCoverage: 2}} {
-		if _, err := Distil(t.Context(), child(t, "work", DefaultLimits()), m, rows, q); err == nil {
+		if _, err := Distil(t.Context(), child(t, "work", usual()), m, rows, q); err == nil {
 			t.Errorf("%+v is taken", q)
 		}
 	}

@@ -19,9 +19,6 @@ type Limits struct {
 	Memory int64
 }
 
-// DefaultLimits are half a minute and half a gigabyte.
-func DefaultLimits() Limits { return Limits{Wall: 30 * time.Second, Memory: 512 << 20} }
-
 // Validate reports every limit that is out of range.
 func (l Limits) Validate() error {
 	var errs []error

@@ -84,6 +84,9 @@ func deeds() map[string]func(*request) (*response, error) {
 	}
 }
 
+// usual limits of children that have no fault.
+func usual() Limits { return Limits{Wall: 30 * time.Second, Memory: 512 << 20} }
+
 // child runs the test's binary as a child.
 func child(t *testing.T, deed string, l Limits) *Runner {
 	t.Helper()
@@ -102,10 +105,10 @@ func TestChildrenThatFail(t *testing.T) {
 		is     error
 		says   string
 	}{
-		{deed: "panic", limits: DefaultLimits(), is: ErrPanic},
-		{deed: "tell", limits: DefaultLimits(), is: ErrPanic},
-		{deed: "fail", limits: DefaultLimits(), is: ErrChild},
-		{deed: "crash", limits: DefaultLimits(), is: ErrChild, says: "exit status 2"},
+		{deed: "panic", limits: usual(), is: ErrPanic},
+		{deed: "tell", limits: usual(), is: ErrPanic},
+		{deed: "fail", limits: usual(), is: ErrChild},
+		{deed: "crash", limits: usual(), is: ErrChild, says: "exit status 2"},
 		{deed: "dawdle", limits: Limits{Wall: 300 * time.Millisecond, Memory: 256 << 20}, is: ErrTime},
 		{deed: "eat", limits: Limits{Wall: 20 * time.Second, Memory: 256 << 20}, is: ErrMemory},
 	} {
@@ -120,12 +123,12 @@ func TestChildrenThatFail(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (&Runner{Command: []string{"/nowhere/usher"}, Limits: DefaultLimits()}).run(t.Context(), &request{}); err == nil {
+	if _, err := (&Runner{Command: []string{"/nowhere/usher"}, Limits: usual()}).run(t.Context(), &request{}); err == nil {
 		t.Error("a program that is not there gave no error")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, err := child(t, "dawdle", DefaultLimits()).run(ctx, &request{}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := child(t, "dawdle", usual()).run(ctx, &request{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the caller's end gave %v", err)
 	}
 }
@@ -159,7 +162,7 @@ func logged(n int, seed uint64) []*trainer.Row {
 
 func TestChallenger(t *testing.T) {
 	rows := logged(3000, 5)
-	c := &Challenger{Runner: child(t, "work", DefaultLimits()), Config: DefaultChallengerConfig(), Now: time.Now}
+	c := &Challenger{Runner: child(t, "work", usual()), Config: DefaultChallengerConfig(), Now: time.Now}
 	fit := c.Challenge(t.Context(), model.DefaultConfig(), rows)
 	if fit.Fault != "" || fit.Rows != 2400 || fit.HeldOutRows != 600 || fit.Nodes < 20 {
 		t.Fatalf("the challenger ends with %+v", fit)

@@ -198,17 +198,3 @@ func (c *Column) encode(g *gather) {
 		}
 	}
 }
-
-// head is the table's first n rows.
-func (t *Table) head(n int) *Table {
-	out := &Table{Rows: n, Columns: slices.Clone(t.Columns)}
-	for i := range out.Columns {
-		c := &out.Columns[i]
-		if c.Kind == Number {
-			c.Numbers = c.Numbers[:n]
-		} else {
-			c.Codes = c.Codes[:n]
-		}
-	}
-	return out
-}

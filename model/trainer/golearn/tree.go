@@ -26,14 +26,6 @@ const (
 	sideHigh = 1
 )
 
-// rows is how many rows reached the node.
-func (n *Node) rows() (sum int) {
-	for _, c := range n.Counts {
-		sum += c
-	}
-	return sum
-}
-
 // class is the most frequent one, the first among equals.
 func (n *Node) class() int {
 	best := 0
