@@ -86,12 +86,12 @@ type Card struct {
 	Maturity float64 `json:"maturity,omitempty"`
 	// SchemaHash (hex) identifies the names and kinds of the features learned from.
 	SchemaHash string `json:"schema_hash,omitempty"`
-	// ObjectiveVersion counts the writes of the objective.
+	// ObjectiveVersion counts the rewards that the objective has meant. Models of two
+	// versions cannot be compared.
 	ObjectiveVersion int64 `json:"objective_version,omitempty"`
 	// RetrainBy is until when a model that learned from erased rows may be used.
 	RetrainBy *time.Time `json:"retrain_by,omitempty"`
-	// ObjectiveRevision is the revision of the objective that rewards were
-	// computed by. Losses under another revision cannot be compared.
+	// ObjectiveRevision is the revision of the objective as it was written last.
 	ObjectiveRevision int64 `json:"objective_revision"`
 	// Golearn is how another family did on the same rows, once that is known.
 	Golearn *ChallengerFit `json:"golearn,omitempty"`

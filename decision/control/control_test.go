@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -238,6 +240,45 @@ func TestRollbackHoldsTheTrainer(t *testing.T) {
 	}
 	if live, err := c.Champion("default"); err != nil || live != got {
 		t.Errorf("the champion is %+v, %v", live, err)
+	}
+}
+
+// TestOnlyTheRewardMakesAVersion: models of one version can be compared, so words, the
+// margin and the price on waiting keep it.
+func TestOnlyTheRewardMakesAVersion(t *testing.T) {
+	c := start(t)
+	version, half := int64(1), 0.5
+	for _, step := range []struct {
+		name   string
+		change func(*control.Objective)
+		anew   bool
+	}{
+		{"nothing", func(*control.Objective) {}, false},
+		{"description", func(o *control.Objective) { o.Description = "only words" }, false},
+		{"margin", func(o *control.Objective) { o.Margin = -0.1 }, false},
+		{"wait_price", func(o *control.Objective) { o.WaitPrice = 0.05 }, false},
+		{"the default spelled out", func(o *control.Objective) { o.OpenRows = control.OpenRowsWait }, false},
+		{"weight", func(o *control.Objective) { o.Terms[0].Weight = -1 }, true},
+		{"aggregate", func(o *control.Objective) { o.Terms[0].Aggregate = "max" }, true},
+		{"bias", func(o *control.Objective) { o.Bias = 0.25 }, true},
+		{"min", func(o *control.Objective) { o.Min = -2 }, true},
+		{"max", func(o *control.Objective) { o.Max = 2 }, true},
+		{"window", func(o *control.Objective) { o.Window = time.Hour }, true},
+		{"default_reward", func(o *control.Objective) { o.DefaultReward = &half }, true},
+		{"open_rows", func(o *control.Objective) { o.OpenRows = control.OpenRowsWeigh }, true},
+	} {
+		o, err := c.GetObjective("default", control.DefaultObjective)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Terms = slices.Clone(o.Terms)
+		step.change(&o)
+		if step.anew {
+			version++
+		}
+		if got, err := c.UpdateObjective(t.Context(), "default", o, ann); err != nil || got.Version != version {
+			t.Errorf("%s: version %d, %v, want %d", step.name, got.Version, err, version)
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ type Objective struct {
 	event.Objective
 	ID          string
 	Description string
-	Version     int64 // counts the writes, from 1
+	Version     int64 // counts the rewards it has meant, from 1
 	Revision    int64
 	Updated     time.Time
 }
@@ -108,10 +108,16 @@ func (c *Control) ObjectiveVersions(account, id string) ([]ObjectiveVersion, err
 // CreateObjective adds an objective to an account.
 func (c *Control) CreateObjective(ctx context.Context, account string, o Objective, by Author) (Objective, error) {
 	o.Revision, o.Version = 0, 1
+	for _, v := range c.store.State().History(account, configlog.KindObjective) {
+		if before, err := readObjective(v.Resource); err == nil && v.Name == o.ID {
+			o.Version = max(o.Version, before.Version+1) // one that was deleted may have meant anything
+		}
+	}
 	return c.writeObjective(ctx, account, o, by)
 }
 
-// UpdateObjective writes a new version. A Revision other than 0 guards it.
+// UpdateObjective writes an objective, as a new version when its reward comes to mean
+// something else. A Revision other than 0 guards it.
 func (c *Control) UpdateObjective(ctx context.Context, account string, o Objective, by Author) (Objective, error) {
 	return unguarded(o.Revision, func() (Objective, error) {
 		current, err := c.GetObjective(account, o.ID)
@@ -120,7 +126,9 @@ func (c *Control) UpdateObjective(ctx context.Context, account string, o Objecti
 		}
 		next := o
 		next.Revision = cmp.Or(o.Revision, current.Revision)
-		next.Version = current.Version + 1
+		if next.Version = current.Version; !next.rewardsAs(current) {
+			next.Version++
+		}
 		return c.writeObjective(ctx, account, next, by)
 	})
 }
@@ -155,6 +163,18 @@ func (o *Objective) fill() {
 			o.Terms[i].Aggregate = "last"
 		}
 	}
+}
+
+// rewardsAs says whether both make the same rewards of the same outcomes, so that
+// models learned under one can be held against models of the other. Margin, price and
+// description are about what is done with rewards.
+func (o Objective) rewardsAs(before Objective) bool {
+	o.fill()
+	before.fill()
+	silence := o.DefaultReward == nil && before.DefaultReward == nil ||
+		o.DefaultReward != nil && before.DefaultReward != nil && *o.DefaultReward == *before.DefaultReward
+	return silence && slices.Equal(o.Terms, before.Terms) && o.Bias == before.Bias && o.Min == before.Min && o.Max == before.Max &&
+		o.Window == before.Window && cmp.Or(o.OpenRows, OpenRowsWait) == cmp.Or(before.OpenRows, OpenRowsWait)
 }
 
 // check lists every fault of a filled objective.

@@ -146,6 +146,13 @@ func TestAccountsObjectivesAndModes(t *testing.T) {
 	if o["version"] != "2" || o["default_reward"] != 0.1 {
 		t.Errorf("objective = %v", o)
 	}
+	card := `{"version":"m2","objective":"csat","objective_version":2}`
+	f.warehouse.cards = append(f.warehouse.cards, server.ModelCard{Version: "m2", Card: json.RawMessage(card)})
+	o = f.rest(t, "PATCH", "/v1/accounts/shop/objectives/csat", `{"description":"only words"}`, 200)
+	versions := f.rest(t, "GET", "/v1/accounts/shop/objectives/csat/versions", "", 200)["versions"]
+	if o["version"] != "2" || o["open_rows"] != "WAIT" || !strings.HasPrefix(fmt.Sprint(versions), "[map[author") || strings.Count(fmt.Sprint(versions), "[m2]") != 2 {
+		t.Errorf("after other words: %v, versions %v", o, versions)
+	}
 	if got := names(f.rest(t, "GET", "/v1/accounts/shop/objectives", "", 200), "objectives"); got != "csat default" {
 		t.Errorf("objectives = %q", got)
 	}

@@ -316,7 +316,7 @@ func objectiveTo(account string, o control.Objective) *usherv1.Objective {
 	out := &usherv1.Objective{
 		Name: "accounts/" + account + "/objectives/" + o.ID, Description: o.Description,
 		Bias: o.Bias, Min: o.Min, Max: o.Max, Window: durationpb.New(o.Window), DefaultReward: o.DefaultReward,
-		WaitPrice: o.WaitPrice, OpenRows: o.OpenRows,
+		WaitPrice: o.WaitPrice, OpenRows: cmp.Or(o.OpenRows, control.OpenRowsWait),
 		Margin: o.Margin, Version: o.Version, Etag: etagOf(o.Revision), UpdateTime: timestamppb.New(o.Updated),
 	}
 	for _, t := range o.Terms {

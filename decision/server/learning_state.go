@@ -42,7 +42,6 @@ type LiveModels interface {
 type readCard struct {
 	Objective        string    `json:"objective"`
 	ObjectiveVersion int64     `json:"objective_version"`
-	Revision         int64     `json:"objective_revision"`
 	Created          time.Time `json:"created_time"`
 	Rows             int64     `json:"rows"`
 	Watermark        time.Time `json:"watermark"`
@@ -163,7 +162,7 @@ func (s *learningService) ListObjectiveVersions(ctx context.Context, r *usherv1.
 	for _, v := range part {
 		one := &usherv1.ObjectiveVersion{Objective: objectiveTo(account, v.Objective), Author: v.Author, Reason: v.Reason}
 		for i := range cards {
-			if card := cards[i].read(); card.Objective == id && card.Revision == v.Revision {
+			if card := cards[i].read(); card.Objective == id && card.ObjectiveVersion == v.Version {
 				one.Models = append(one.Models, cards[i].Version)
 			}
 		}

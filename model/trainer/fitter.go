@@ -219,7 +219,7 @@ func (f *fitter) example(r *Row) model.Example {
 // hash identifies the rows learned, in order, and what their rewards mean.
 func (f *fitter) hash(a Account) string {
 	h := sha256.New()
-	_, _ = fmt.Fprintf(h, "%s\x00%s\x00%d\x00%g\x00%g\x00", a.ID, a.Objective, a.Revision, a.RewardMin, a.RewardMax) // a hash never fails
+	_, _ = fmt.Fprintf(h, "%s\x00%s\x00%d\x00%g\x00%g\x00", a.ID, a.Objective, a.ObjectiveVersion, a.RewardMin, a.RewardMax) // a hash never fails
 	for _, name := range slices.Sorted(maps.Keys(f.ignored)) {
 		_, _ = fmt.Fprintf(h, "%s\x00", name)
 	}

@@ -11,10 +11,12 @@ import (
 // rewards mean.
 type Account struct {
 	ID string
-	// Objective names the objective; Revision changes whenever its definition
-	// does, and makes the trainer start afresh.
-	Objective string
-	Revision  int64
+	// Objective names the objective; ObjectiveVersion changes whenever its rewards
+	// come to mean something else, and makes the trainer start afresh. Revision, which
+	// changes with every write of it, is put on cards.
+	Objective        string
+	ObjectiveVersion int64
+	Revision         int64
 	// RewardMin and RewardMax bound rewards; both 0 means 0 to 1.
 	RewardMin, RewardMax float64
 	// Margin is what the lower bound of a challenger's gain must reach, in reward:
@@ -24,8 +26,6 @@ type Account struct {
 	// OpenRows is how decisions count whose outcomes may still come: WeighOpenRows,
 	// or else they wait.
 	OpenRows string
-	// ObjectiveVersion counts the writes of the objective; it is put on cards.
-	ObjectiveVersion int64
 	// Shadow says that nothing that is decided follows the live model.
 	Shadow bool
 	// Erased grows with every erasure of rows that a model may have learned from, and
@@ -39,7 +39,7 @@ type Account struct {
 
 // rewards is the account without what may change while its rewards mean the same.
 func (a Account) rewards() Account {
-	a.Shadow, a.Retrain = false, ""
+	a.Shadow, a.Retrain, a.Revision = false, "", 0
 	return a
 }
 

@@ -279,7 +279,7 @@ func (t *Trainer) loadChampion(ctx context.Context, s *state) error {
 
 // comparable returns the champion when its rewards mean what today's do.
 func (s *state) comparable() *champion {
-	if s.rival == nil || s.rival.card.Objective != s.account.Objective || s.rival.card.ObjectiveRevision != s.account.Revision {
+	if s.rival == nil || s.rival.card.Objective != s.account.Objective || s.rival.card.ObjectiveVersion != s.account.ObjectiveVersion {
 		return nil
 	}
 	if s.rival.card.Version == s.account.Retrain {

@@ -295,11 +295,32 @@ func TestNewObjectiveStartsAfresh(t *testing.T) {
 	d.arriveAll("acme", d.decide(seeded(8), "acme", 400))
 	tr.step(t.Context())
 	first := d.champion("acme")
-	d.accounts[0].Revision = 2
+	d.accounts[0].ObjectiveVersion = 2
 	tr.step(t.Context())
 	card := d.lastCard("acme")
-	if card.ObjectiveRevision != 2 || card.Comparison.ChampionVersion != "" || card.Version == first || d.champion("acme") != card.Version {
+	if card.ObjectiveVersion != 2 || card.Comparison.ChampionVersion != "" || card.Version == first || d.champion("acme") != card.Version {
 		t.Errorf("card %+v after champion %q", card, first)
+	}
+}
+
+// TestOtherWordsForTheSameRewards: what is written of an objective beside its reward
+// neither fits afresh nor makes the gate forget the champion.
+func TestOtherWordsForTheSameRewards(t *testing.T) {
+	d := newDesk("acme")
+	tr := start(t, d, settings())
+	d.arriveAll("acme", d.decide(seeded(8), "acme", 400))
+	tr.step(t.Context())
+	first := d.champion("acme")
+	d.accounts[0].Revision = 2
+	tr.step(t.Context())
+	if d.champion("acme") != first || d.lastCard("acme").Version != first {
+		t.Errorf("champion %q after %q, nothing but words changed", d.champion("acme"), first)
+	}
+	d.accounts[0].Revision, d.accounts[0].Margin = 3, 0.01
+	d.arriveAll("acme", d.decide(seeded(9), "acme", 400))
+	tr.step(t.Context())
+	if card := d.lastCard("acme"); card.Version == first || card.Comparison.ChampionVersion != first {
+		t.Errorf("model %q was held against %q, want %q", card.Version, card.Comparison.ChampionVersion, first)
 	}
 }
 
