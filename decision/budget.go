@@ -2,23 +2,28 @@ package decision
 
 import (
 	"math"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 )
 
 // budgets counts exploratory draws by account, target and clock hour, in this
-// process alone. It takes no lock and, after the first use, no memory.
+// process alone. After the first use it takes no memory, and nobody waits but for the
+// instant in which a cell changes hands.
 type budgets struct {
 	cells atomic.Pointer[[budgetCells]budgetCell]
 }
 
-// budgetCell counts for one target. state is the hour and the draws in it.
+// budgetCell counts for one target. state is the hour and the draws in it, or sealed
+// while the cell changes hands: the key changes under the seal alone, and the hour is
+// claimed with it, so that nobody takes the new cell for one of an hour long past.
 type budgetCell struct{ key, state atomic.Uint64 }
 
 const (
 	budgetCells  = 1 << 14 // targets that are counted at once: 256 KiB
 	budgetProbes = 16
+	sealed       = math.MaxUint64
 )
 
 // budgetKey is the target's place; 0 stands for an empty cell.
@@ -26,42 +31,58 @@ func budgetKey(account, target string) uint64 {
 	return max(1, mix(xxhash.Sum64String(account)*saltShare^xxhash.Sum64String(target)))
 }
 
-// take counts a draw unless the hour has had limit of them. Where more targets are
-// explored at once than there are cells it refuses: no draw goes uncounted.
-func (b *budgets) take(key uint64, hour uint32, limit int64) bool {
-	if limit <= 0 {
-		return false
-	}
-	cell := b.find(key, hour, true)
-	if cell == nil {
-		return false
-	}
-	for {
-		state := cell.state.Load()
+// draw is one that was counted, in a cell and an hour; none without a cell.
+type draw struct {
+	cell *budgetCell
+	key  uint64
+	hour uint32
+}
+
+// take counts a draw unless the hour has had limit of them; the draw has no cell then.
+// Where more targets are explored at once than there are cells it refuses: no draw goes
+// uncounted.
+func (b *budgets) take(key uint64, hour uint32, limit int64) draw {
+	for limit > 0 {
+		cell := b.find(key, hour, true)
+		if cell == nil {
+			break
+		}
+		state := cell.open()
 		at, n := now(state, hour)
+		if cell.key.Load() != key {
+			continue // it was handed on just now
+		}
 		if int64(n) >= limit || n == math.MaxUint32 {
-			return false
+			break
 		}
 		if cell.state.CompareAndSwap(state, uint64(at)<<32|uint64(n+1)) {
-			return true
+			return draw{cell, key, at}
+		}
+	}
+	return draw{}
+}
+
+// give takes a draw back that was counted and not made. When the hour of its cell has
+// turned there is nothing to take back any more.
+func (d draw) give() {
+	for d.cell != nil {
+		state := d.cell.open()
+		if uint32(state) == 0 || uint32(state>>32) != d.hour || d.cell.key.Load() != d.key {
+			return
+		}
+		if d.cell.state.CompareAndSwap(state, state-1) {
+			return
 		}
 	}
 }
 
-// give takes a draw back that was counted and not made.
-func (b *budgets) give(key uint64, hour uint32) {
-	cell := b.find(key, hour, false)
-	if cell == nil {
-		return
-	}
+// open is the state of a cell when it is not sealed.
+func (c *budgetCell) open() uint64 {
 	for {
-		state := cell.state.Load()
-		if uint32(state) == 0 || uint32(state>>32) < hour {
-			return
+		if state := c.state.Load(); state != sealed {
+			return state
 		}
-		if cell.state.CompareAndSwap(state, state-1) {
-			return
-		}
+		runtime.Gosched()
 	}
 }
 
@@ -74,7 +95,7 @@ func (b *budgets) left(key uint64, hour uint32, limit int64) bool {
 	if cell == nil {
 		return true
 	}
-	_, n := now(cell.state.Load(), hour)
+	_, n := now(cell.open(), hour)
 	return int64(n) < limit
 }
 
@@ -98,23 +119,30 @@ func (b *budgets) find(key uint64, hour uint32, claim bool) *budgetCell {
 		b.cells.CompareAndSwap(nil, new([budgetCells]budgetCell))
 		cells = b.cells.Load()
 	}
-	var stale *budgetCell
-	var staleKey uint64
-	for probe := range uint64(budgetProbes) {
-		cell := &cells[(key+probe)%budgetCells]
-		k := cell.key.Load()
-		if k == 0 && claim && cell.key.CompareAndSwap(0, key) {
-			return cell
+	for {
+		var stale *budgetCell
+		var was uint64
+		for probe := range uint64(budgetProbes) {
+			cell := &cells[(key+probe)%budgetCells]
+			state := cell.open()
+			k := cell.key.Load()
+			if k == key {
+				return cell
+			}
+			if stale == nil && uint32(state>>32) < hour {
+				stale, was = cell, state
+			}
+			if k == 0 {
+				break // what was never used ends the search
+			}
 		}
-		if k = cell.key.Load(); k == key {
-			return cell
+		if !claim || stale == nil {
+			return nil
 		}
-		if stale == nil && uint32(cell.state.Load()>>32) < hour {
-			stale, staleKey = cell, k
+		if stale.state.CompareAndSwap(was, sealed) {
+			stale.key.Store(key)
+			stale.state.Store(uint64(hour) << 32)
+			return stale
 		}
 	}
-	if claim && stale != nil && stale.key.CompareAndSwap(staleKey, key) {
-		return stale
-	}
-	return nil
 }

@@ -70,7 +70,7 @@ type scratch struct {
 	eligible, taken []bool
 	probabilities   []float64
 	caps            []float64
-	held            []bool
+	held            []draw
 	order           []int
 	names           []string
 	seen            map[string]bool

@@ -180,7 +180,7 @@ func (t *turn) spend() {
 	s := t.scratch
 	s.held = resize(s.held, len(t.d.Candidates))
 	for i := range s.held {
-		s.held[i] = false
+		s.held[i] = draw{}
 		if i == t.greedy || s.probabilities[i] <= 0 || t.hold(i) {
 			continue
 		}
@@ -205,14 +205,14 @@ func (t *turn) hold(i int) bool {
 		return t.engine.budgets.left(cell, t.hour(), limit)
 	}
 	t.scratch.held[i] = t.engine.budgets.take(cell, t.hour(), limit)
-	return t.scratch.held[i]
+	return t.scratch.held[i].cell != nil
 }
 
 // settle gives back what was reserved for candidates that were not drawn.
 func (t *turn) settle() {
 	for i, held := range t.scratch.held {
-		if held && i != t.chosen {
-			t.engine.budgets.give(budgetKey(t.d.Account, t.d.Candidates[i].Key()), t.hour())
+		if i != t.chosen {
+			held.give()
 		}
 	}
 }
