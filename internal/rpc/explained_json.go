@@ -2,13 +2,13 @@ package rpc
 
 import (
 	"bytes"
-	"math"
 	"strconv"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/usherhq/usher/internal/jsontext"
 	usherv1 "github.com/usherhq/usher/proto/gen/usher/v1"
 )
 
@@ -119,15 +119,10 @@ func (w *textWriter) condition(c *usherv1.ConditionTrace) {
 // text leaves what needs escaping to the library: it is rare.
 func (w *textWriter) text(name, s string) {
 	w.buf = append(w.buf, name...)
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
-			w.other(structpb.NewStringValue(s))
-			return
-		}
+	var ok bool
+	if w.buf, ok = jsontext.AppendString(w.buf, s); !ok {
+		w.other(structpb.NewStringValue(s))
 	}
-	w.buf = append(w.buf, '"')
-	w.buf = append(w.buf, s...)
-	w.buf = append(w.buf, '"')
 }
 
 func (w *textWriter) value(name string, v *structpb.Value) {
@@ -137,14 +132,10 @@ func (w *textWriter) value(name string, v *structpb.Value) {
 	case *structpb.Value_BoolValue:
 		w.buf = strconv.AppendBool(append(w.buf, name...), k.BoolValue)
 	case *structpb.Value_NumberValue:
-		w.buf = append(w.buf, name...)
-		// Whole numbers of up to 15 digits look alike in every notation.
-		f := k.NumberValue
-		if n := int64(f); float64(n) == f && -1e15 < f && f < 1e15 && (f != 0 || !math.Signbit(f)) {
-			w.buf = strconv.AppendInt(w.buf, n, 10)
-			return
+		var ok bool
+		if w.buf, ok = jsontext.AppendNumber(append(w.buf, name...), k.NumberValue); !ok {
+			w.other(v)
 		}
-		w.other(v)
 	case *structpb.Value_ListValue:
 		w.buf = append(append(w.buf, name...), '[')
 		for i, element := range k.ListValue.GetValues() {

@@ -3,8 +3,9 @@ package event
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"strconv"
+
+	"github.com/usherhq/usher/internal/jsontext"
 )
 
 // decisionJSON writes what json.Marshal would, but for the order of the fields. What
@@ -101,15 +102,10 @@ func (w *jsonWriter) text(name, s string) {
 
 // quote leaves what needs escaping to the standard library: it is rare.
 func (w *jsonWriter) quote(s string) {
-	for i := range len(s) {
-		if !isPlain(s[i]) {
-			w.other(s)
-			return
-		}
+	var ok bool
+	if w.buf, ok = jsontext.AppendString(w.buf, s); !ok {
+		w.other(s)
 	}
-	w.buf = append(w.buf, '"')
-	w.buf = append(w.buf, s...)
-	w.buf = append(w.buf, '"')
 }
 
 func (w *jsonWriter) any(name string, v any) {
@@ -125,12 +121,10 @@ func (w *jsonWriter) value(v any) {
 	case string:
 		w.quote(t)
 	case float64:
-		// Whole numbers of up to 15 digits look alike in every notation.
-		if n := int64(t); float64(n) == t && -1e15 < t && t < 1e15 && !(t == 0 && math.Signbit(t)) {
-			w.buf = strconv.AppendInt(w.buf, n, 10)
-			return
+		var ok bool
+		if w.buf, ok = jsontext.AppendNumber(w.buf, t); !ok {
+			w.other(v)
 		}
-		w.other(v)
 	case bool:
 		w.buf = strconv.AppendBool(w.buf, t)
 	case []any:
@@ -157,15 +151,4 @@ func (w *jsonWriter) other(v any) {
 		w.err = fmt.Errorf("field policies: %w", err)
 	}
 	w.buf = append(w.buf, text...)
-}
-
-// Bits of the bytes that json.Marshal writes as they are: printable ASCII without
-// quote, backslash, <, > and &.
-const (
-	plainLow  uint64 = 0xafffffbb00000000 // of bytes 0 to 63
-	plainHigh uint64 = 0x7fffffffefffffff // of bytes 64 to 127
-)
-
-func isPlain(c byte) bool {
-	return c < 64 && plainLow>>c&1 != 0 || c >= 64 && c < 128 && plainHigh>>(c-64)&1 != 0
 }
