@@ -78,11 +78,11 @@ func (t *trial) valuesOnCard() map[string]model.Value {
 	for name, w := range t.values {
 		out[name] = t.valued(w)
 	}
-	if t.logged.n > 0 {
-		mean := t.lo + t.span*t.logged.mean
+	if t.logged.Rows() > 0 {
+		mean := t.lo + t.span*t.logged.Mean()
 		out["logged"] = model.Value{
 			Value: &mean, Lower: mean, Upper: mean, Interval: "none: it is what was done",
-			Rows: int64(t.logged.n), EffectiveRows: t.logged.n, Trusted: true,
+			Rows: t.logged.Rows(), EffectiveRows: float64(t.logged.Rows()), Trusted: true,
 		}
 	}
 	return out
@@ -101,8 +101,8 @@ func (t *trial) segmentsOnCard() []model.Segment {
 	for _, name := range names[:min(len(names), listedSegments)] {
 		s := t.segments[name]
 		out = append(out, model.Segment{
-			Segment: name, Rows: s.rows, Logged: t.lo + t.span*s.logged.mean,
-			Predicted: t.lo + t.span*s.predicted.mean, Model: t.valued(s.model),
+			Segment: name, Rows: s.rows, Logged: t.lo + t.span*s.logged.Mean(),
+			Predicted: t.lo + t.span*s.predicted.Mean(), Model: t.valued(s.model),
 		})
 	}
 	return out

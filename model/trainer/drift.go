@@ -8,6 +8,7 @@ import (
 	"sort"
 
 	"github.com/usherhq/usher/model"
+	"github.com/usherhq/usher/model/evaluate"
 )
 
 const (
@@ -44,18 +45,6 @@ func drift(j job, p *profile, t *trial) []model.Drift {
 	return append(out, shares[:min(len(shares), driftListed)]...)
 }
 
-type spread struct{ n, mean, m2 float64 }
-
-func (s *spread) add(x float64) {
-	s.n++
-	d := x - s.mean
-	s.mean += d / s.n
-	s.m2 += d * (x - s.mean)
-}
-
-// variance is that of the mean.
-func (s *spread) variance() float64 { return s.m2 / max(1, s.n-1) / max(1, s.n) }
-
 func errorsApart(difference, variance float64) float64 {
 	if difference == 0 {
 		return 0
@@ -71,16 +60,16 @@ func meanDrift(what string, reference, recent, distance float64, detail string) 
 }
 
 func rewardDrift(rows []*Row, split int) model.Drift {
-	var before, after spread
+	var before, after evaluate.Sample
 	for i, r := range rows {
 		if i < split {
-			before.add(r.Reward)
+			before.Add(r.Reward)
 		} else {
-			after.add(r.Reward)
+			after.Add(r.Reward)
 		}
 	}
-	return meanDrift("reward", before.mean, after.mean,
-		errorsApart(after.mean-before.mean, before.variance()+after.variance()),
+	return meanDrift("reward", before.Mean(), after.Mean(),
+		errorsApart(after.Mean()-before.Mean(), before.Variance()+after.Variance()),
 		fmt.Sprintf("mean reward of the newest %d rows against the %d before", len(rows)-split, split))
 }
 

@@ -24,24 +24,24 @@ type trial struct {
 	champion  foretelling         // how the champion foretells rows that are new to it
 	challenge foretelling
 	values    map[string]*evaluate.Worth
-	logged    spread
+	logged    evaluate.Sample
 	segments  map[string]*segment
 }
 
 // foretelling is how far predictions are off.
-type foretelling struct{ predicted, reward, off, loss spread }
+type foretelling struct{ predicted, reward, off, loss evaluate.Sample }
 
 func (f *foretelling) add(predicted, reward float64) {
-	f.predicted.add(predicted)
-	f.reward.add(reward)
-	f.off.add(predicted - reward)
-	f.loss.add((predicted - reward) * (predicted - reward))
+	f.predicted.Add(predicted)
+	f.reward.Add(reward)
+	f.off.Add(predicted - reward)
+	f.loss.Add((predicted - reward) * (predicted - reward))
 }
 
 // segment is one part of the held-out rows.
 type segment struct {
 	rows              int64
-	logged, predicted spread
+	logged, predicted evaluate.Sample
 	model             *evaluate.Worth
 }
 
@@ -137,7 +137,7 @@ func (t *trial) note(f *fitter, j job, row *Row, e *model.Example, x *evaluate.T
 	if len(t.foretold) >= 2*maxForetold {
 		t.foretold = append(t.foretold[:0], t.foretold[maxForetold:]...)
 	}
-	t.logged.add(x.Reward)
+	t.logged.Add(x.Reward)
 	t.worth(j, "model").Add(x.TakesLogged, x.Propensity, x.Reward, x.Challenger, x.Value)
 	for name, key := range map[string]string{"policy_only": row.PolicyOnly, "baseline": row.Facts.Baseline} {
 		if key == "" {
@@ -168,8 +168,8 @@ func (t *trial) noteSegment(j job, name string, x *evaluate.Trial) {
 		t.segments[name] = s
 	}
 	s.rows++
-	s.logged.add(x.Reward)
-	s.predicted.add(x.Challenger)
+	s.logged.Add(x.Reward)
+	s.predicted.Add(x.Challenger)
 	s.model.Add(x.TakesLogged, x.Propensity, x.Reward, x.Challenger, x.Value)
 }
 
@@ -187,19 +187,19 @@ func (t *trial) worth(j job, name string) *evaluate.Worth {
 func (t *trial) drift(j job) []model.Drift {
 	var out []model.Drift
 	f, who := &t.challenge, "the model"
-	if j.rival != nil && t.champion.off.n >= driftRows {
+	if j.rival != nil && t.champion.off.Rows() >= driftRows {
 		f, who = &t.champion, "the champion"
 		// Its loss on its own held-out rows was the mean of as many squares.
 		before := j.rival.card.HeldOut
-		variance := f.loss.variance() * (1 + f.loss.n/max(1, float64(before.Rows)))
-		out = append(out, meanDrift("loss", before.Loss, f.loss.mean, errorsApart(f.loss.mean-before.Loss, variance),
+		variance := f.loss.Variance() * (1 + float64(f.loss.Rows())/max(1, float64(before.Rows)))
+		out = append(out, meanDrift("loss", before.Loss, f.loss.Mean(), errorsApart(f.loss.Mean()-before.Loss, variance),
 			"squared error of the champion on rows that are new to it against its held-out rows, rewards scaled to 0..1"))
 	}
-	if f.off.n < driftRows {
+	if f.off.Rows() < driftRows {
 		return out
 	}
-	return append(out, meanDrift("calibration", t.lo+t.span*f.predicted.mean, t.lo+t.span*f.reward.mean,
-		errorsApart(f.off.mean, f.off.variance()), "mean reward as "+who+" foretold it, and as it came"))
+	return append(out, meanDrift("calibration", t.lo+t.span*f.predicted.Mean(), t.lo+t.span*f.reward.Mean(),
+		errorsApart(f.off.Mean(), f.off.Variance()), "mean reward as "+who+" foretold it, and as it came"))
 }
 
 func resize(s []model.Score, n int) []model.Score {
