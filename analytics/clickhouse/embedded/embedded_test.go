@@ -440,3 +440,20 @@ func TestChildRefusesToBeStartedByHand(t *testing.T) {
 		t.Errorf("parseChildFlags returned %v", err)
 	}
 }
+
+// TestTheLogHoldsNoQueries: queries name people, and nothing erases them from a log.
+func TestTheLogHoldsNoQueries(t *testing.T) {
+	cfg := testConfig(t.TempDir())
+	s, stop := start(t, cfg)
+	mustAsk(t, s, s.Writer(), "SELECT 'a person by name'")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(filepath.Join(cfg.DataDir, "engine.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(log, []byte("a person by name")) || bytes.Contains(log, []byte("<Debug>")) {
+		t.Errorf("the log says more than warnings: %.2000s", log)
+	}
+}

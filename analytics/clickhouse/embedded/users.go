@@ -127,12 +127,14 @@ func escape(text string) string {
 	return b.String()
 }
 
-// configXML renders the server's own settings: quiet logs in the data folder,
-// bounded memory, small pools.
+// configXML renders the server's own settings: quiet logs in the data folder, for what
+// queries say of people is erased from tables only; bounded memory, small pools. The
+// library takes the level from log-level alone.
 func configXML(dataDir string, memoryRatio float64) string {
 	path := func(name string) string { return escape(filepath.Join(dataDir, name)) }
 	return `<clickhouse>
   <user_directories><users_xml><path>` + path("users.xml") + `</path></users_xml></user_directories>
+  <log-level>warning</log-level>
   <logger><level>warning</level><log>` + path("engine.log") + `</log><size>10M</size><count>3</count><console>0</console></logger>
   <max_server_memory_usage_to_ram_ratio>` + strconv.FormatFloat(memoryRatio, 'f', 3, 64) + `</max_server_memory_usage_to_ram_ratio>
   <mark_cache_size>268435456</mark_cache_size>
