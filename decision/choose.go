@@ -26,6 +26,7 @@ func (t *turn) score() {
 	if t.mode.Kind == ModeOff || len(t.d.Candidates) == 0 {
 		return
 	}
+	t.scratch.unpriced = resize(t.scratch.unpriced, len(t.d.Candidates))
 	if t.scoreFromRecord() {
 		return
 	}

@@ -70,6 +70,7 @@ type scratch struct {
 	eligible, taken []bool
 	probabilities   []float64
 	caps            []float64
+	unpriced        []float64 // priorities without a price on waiting
 	held            []draw
 	order           []int
 	names           []string

@@ -39,7 +39,7 @@ func (d *drawn) ShareCap(key string) float64 { return d.caps[key] }
 func (w *world) replaying(t testing.TB, d *drawn) *decision.Engine {
 	t.Helper()
 	e, err := decision.New(decision.DefaultConfig(), decision.Deps{
-		Policies: w, Models: w, Control: w, Now: func() time.Time { return w.now }, NewID: w.newID, Scores: d, Past: d,
+		Policies: w, Models: w, Control: w, Now: func() time.Time { return w.now }, NewID: w.newID, Scores: d, Past: d, Skills: w,
 	})
 	if err != nil {
 		t.Fatal(err)

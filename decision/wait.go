@@ -1,9 +1,6 @@
 package decision
 
-import (
-	"github.com/usherhq/usher/model/congestion"
-	"github.com/usherhq/usher/pipeline/event"
-)
+import "github.com/usherhq/usher/model/congestion"
 
 // factorWait names what the expected wait takes off a candidate, beside what the
 // model makes its score of.
@@ -14,6 +11,7 @@ const factorWait = "wait"
 // is not there is no price: nothing is known against the candidate.
 func (t *turn) price(i int, value float64) {
 	c := &t.d.Candidates[i]
+	t.scratch.unpriced[i] = value
 	price := t.account.WaitPrices[t.d.Objective]
 	if price > 0 && t.knowsSkills() {
 		if s, ok := t.skill(c.Key()); ok {
@@ -36,7 +34,7 @@ func (t *turn) waitReasons(reasons []string) []string {
 		if !c.Eligible {
 			continue
 		}
-		if best < 0 || unpriced(c) > unpriced(&t.d.Candidates[best]) {
+		if best < 0 || t.scratch.unpriced[i] > t.scratch.unpriced[best] {
 			best = i
 		}
 		if _, ok := t.d.Skills[c.Key()]; !ok {
@@ -51,6 +49,3 @@ func (t *turn) waitReasons(reasons []string) []string {
 	}
 	return reasons
 }
-
-// unpriced is the priority that a candidate would have without a price on waiting.
-func unpriced(c *event.Candidate) float64 { return c.Priority + c.WaitCost }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/usherhq/usher/decision"
+	"github.com/usherhq/usher/model"
 	"github.com/usherhq/usher/model/explore"
 	"github.com/usherhq/usher/pipeline/event"
 )
@@ -143,5 +144,18 @@ func TestStaleStateHasNoPrice(t *testing.T) {
 	}
 	if !slices.Contains(d.Reasons, decision.ReasonWaitUnknown) {
 		t.Errorf("the record does not say that nothing was known: %v", d.Reasons)
+	}
+}
+
+// Of two that are worth the same the first, with the shorter queue, is best with a price
+// and without: what taking the price off and putting it back rounds is no reason.
+func TestATieIsNotTheWaitsDoing(t *testing.T) {
+	d := &drawn{scores: map[string]model.Score{"a": {Value: 0.1, Known: true}, "b": {Value: 0.1, Known: true}}}
+	for seconds := range 300 {
+		w := priced(t, 0.7, 0, float64(seconds))
+		got := inquire(t, w.replaying(t, d), &decision.Request{Account: "acme", RequestID: "r-1", Candidates: offers("a", "b")})
+		if got.ModelOnly != "a" || has(got, decision.ReasonWaitPriced) {
+			t.Fatalf("%d s: %q is best, reasons %v", seconds, got.ModelOnly, got.Reasons)
+		}
 	}
 }
