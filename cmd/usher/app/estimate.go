@@ -85,6 +85,7 @@ func (v *valuation) sums(ctx context.Context, column, segment string) (map[strin
 			N: s.Rows, Informative: s.Informative, Rewarded: s.Rewarded, W: s.Weights, WW: s.WeightSquares,
 			R: s.Rewards, RR: s.RewardSquares, WR: s.Weighted, WWR: s.Squared, WWRR: s.BothSquared,
 			Largest: s.LargestWeight, MinLogged: s.LeastPropensity, MaxTarget: 1, MinReward: s.LeastReward, MaxReward: s.GreatestReward,
+			Lowest: q.Lowest, Highest: q.Highest,
 		}
 		if column == "" {
 			sums.MaxTarget = s.LeastPropensity // every weight is 1
@@ -133,7 +134,8 @@ func (v *valuation) streamed(ctx context.Context) (*server.Valued, error) {
 	return out, nil
 }
 
-// each reads the newest decisions that have a reward.
+// each reads those of the newest decisions, limit of them, that have a reward; when none
+// of the newest has one yet it reads none, while sums looks for rewarded ones.
 func (v *valuation) each(ctx context.Context, limit int, row func(*evaluate.Decided)) error {
 	q := v.query
 	for r, err := range v.db.Replay(ctx, analytics.ReplayQuery{Account: q.Account, Objective: q.Objective, From: q.From, To: q.To, Limit: limit}) {
