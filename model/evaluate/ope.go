@@ -90,15 +90,17 @@ type OPE struct {
 	plain    joint // of w and w r
 	robust   joint // of w and TargetValue + w (r - Predicted)
 	dm       moments
-	residual reach // of r - Predicted
-	values   reach // of TargetValue
+	left     moments // of w (r - Predicted), all of which dm leaves out
+	foretold reach   // of Predicted
+	values   reach   // of TargetValue
 	modelled int64
 	tuned    shrinkage
 	anytime  anytime
 }
 
-// NewOPE returns an OPE for rewards from lo to hi. The range matters to the
-// confidence sequence alone: a reward beyond it takes that interval away.
+// NewOPE returns an OPE for rewards from lo to hi: what rewards can be, not what
+// those of the log happen to be. No interval reaches beyond it. A reward that does
+// makes the range wider and takes the confidence sequence away.
 func NewOPE(lo, hi float64) *OPE {
 	return &OPE{anytime: anytime{lo: lo, span: hi - lo}}
 }
@@ -107,6 +109,9 @@ func NewOPE(lo, hi float64) *OPE {
 func (e *OPE) Add(o Observation) {
 	w := o.weight()
 	e.w.add(w, o.Reward)
+	if w > 0 && o.Reward == e.anytime.highest() {
+		e.w.informativeAndFull++
+	}
 	e.w.reach(o.Logged, o.Target)
 	e.plain.add(w, w*o.Reward)
 	e.anytime.add(w, o.Reward)
@@ -116,7 +121,8 @@ func (e *OPE) Add(o Observation) {
 		e.modelled++
 		e.dm.add(o.TargetValue)
 		e.robust.add(w, o.TargetValue+w*residual)
-		e.residual.add(residual)
+		e.left.add(w * residual)
+		e.foretold.add(o.Predicted)
 		e.values.add(o.TargetValue)
 	} else {
 		o.TargetValue = 0
@@ -132,7 +138,8 @@ func (e *OPE) Merge(other *OPE) {
 	e.plain.merge(other.plain)
 	e.robust.merge(other.robust)
 	e.dm.merge(other.dm)
-	e.residual.merge(other.residual)
+	e.left.merge(other.left)
+	e.foretold.merge(other.foretold)
 	e.values.merge(other.values)
 	e.modelled += other.modelled
 	e.tuned.merge(&other.tuned)
@@ -183,6 +190,13 @@ func (e *OPE) Result(confidence float64) OPEResult {
 	return res
 }
 
+// span is what rewards can be, as far as is known.
+func (e *OPE) span() reach {
+	r := reach{e.anytime.lo, e.anytime.highest(), true}
+	r.merge(e.w.rewards)
+	return r
+}
+
 // raw is Result before values that cannot be trusted are withheld.
 func (e *OPE) raw(confidence float64) OPEResult {
 	alpha := 1 - confidence
@@ -213,8 +227,9 @@ func known(x float64) float64 {
 }
 
 func (e *OPE) estimatePlain(res *OPEResult, alpha float64) {
-	weighted := e.w.clopperPearson(alpha)
-	likelihood := e.w.clamp(e.plain.cressieRead(e.unseenPlain(), alpha))
+	span := e.span()
+	weighted := e.w.clopperPearson(span, alpha)
+	likelihood := e.plain.cressieRead(e.unseenPlain(), alpha)
 	sequence, timeless := e.anytime.bounds(alpha)
 	ips := intervals{
 		intervalGaussian: e.plain.gaussian(0, alpha), intervalClopperPearson: weighted, intervalCressieRead: likelihood,
@@ -222,19 +237,28 @@ func (e *OPE) estimatePlain(res *OPEResult, alpha float64) {
 	ratio := e.w.selfNormalised()
 	snips := intervals{intervalGaussian: e.plain.gaussian(ratio, alpha).moved(ratio - e.plain.shifted(ratio)), intervalCressieRead: likelihood}
 	if timeless {
-		ips[intervalSequence] = e.w.clamp(sequence)
-		snips[intervalSequence] = ips[intervalSequence]
+		ips[intervalSequence], snips[intervalSequence] = sequence, sequence
 	}
-	res.Estimates[IPS] = ips.estimate(e.plain.z, intervalClopperPearson)
-	res.Estimates[SNIPS] = snips.estimate(ratio, intervalCressieRead)
+	if e.w.impossible() {
+		ips, snips = nil, nil
+	}
+	res.Estimates[IPS] = ips.estimate(e.plain.z, intervalClopperPearson, span)
+	res.Estimates[SNIPS] = snips.estimate(ratio, intervalCressieRead, span)
 }
 
 func (e *OPE) estimateModelled(res *OPEResult, alpha float64, switchAt, shrunkAt int) {
-	likelihood := e.w.clamp(e.robust.cressieRead(e.unseenRobust(), alpha))
+	likelihood := e.robust.cressieRead(e.unseenRobust(), alpha)
+	// All of these estimate what dr does, so its interval is theirs as well: of what
+	// a biased one leaves out the log knows no more than dr does.
+	put := func(name string, value float64, gaussian Bounds) {
+		all := intervals{intervalGaussian: gaussian, intervalCressieRead: likelihood}
+		if e.w.impossible() {
+			all = nil
+		}
+		res.Estimates[name] = all.estimate(value, intervalCressieRead, e.span())
+	}
 	dr := e.robust.z
-	res.Estimates[DR] = intervals{
-		intervalGaussian: e.robust.gaussian(0, alpha), intervalCressieRead: likelihood,
-	}.estimate(dr, intervalCressieRead)
+	put(DR, dr, e.robust.gaussian(0, alpha))
 
 	// mean(TargetValue) + mean(w e) / mean(w), and its first-order error.
 	sndr, slope := e.dm.mean, 0.0
@@ -242,35 +266,24 @@ func (e *OPE) estimateModelled(res *OPEResult, alpha float64, switchAt, shrunkAt
 		slope = (dr - e.dm.mean) / e.w.mean()
 		sndr += slope
 	}
-	res.Estimates[SNDR] = intervals{
-		intervalGaussian: e.robust.gaussian(slope, alpha).moved(sndr - e.robust.shifted(slope)), intervalCressieRead: likelihood,
-	}.estimate(sndr, intervalCressieRead)
+	put(SNDR, sndr, e.robust.gaussian(slope, alpha).moved(sndr-e.robust.shifted(slope)))
 
-	// What is left out of the correction is bias: the interval reaches as far as
-	// the estimate of it.
-	biased := func(m, left moments) Estimate {
-		b := m.gaussian(alpha)
-		b.Lower, b.Upper = b.Lower+min(0, left.mean), b.Upper+max(0, left.mean)
-		return intervals{intervalGaussian: b}.estimate(m.mean, intervalGaussian)
-	}
-	res.Estimates[DM] = biased(e.dm, moments{mean: dr - e.dm.mean})
-	res.Estimates[SwitchDR] = biased(e.tuned.switched[switchAt].kept, e.tuned.switched[switchAt].left)
-	res.Estimates[DROS] = biased(e.tuned.shrunk[shrunkAt].kept, e.tuned.shrunk[shrunkAt].left)
+	switched, shrunk := e.tuned.switched[switchAt], e.tuned.shrunk[shrunkAt]
+	put(DM, e.dm.mean, (&variant{e.dm, e.left}).gaussian(alpha))
+	put(SwitchDR, switched.kept.mean, switched.gaussian(alpha))
+	put(DROS, shrunk.kept.mean, shrunk.gaussian(alpha))
 }
 
 // withhold takes the values away, and with them every interval that would be as
-// good as a value.
+// good as a value: what is left is the one that holds however few rows speak, of
+// ips, and it is all that is known, whatever the estimator.
 func (r *OPEResult) withhold() {
 	r.Trusted = false
-	wide := r.Estimates[SNIPS]
+	known := r.Estimates[IPS]
 	for name, e := range r.Estimates {
 		e.Value, e.Withheld = 0, true
-		delete(e.Intervals, intervalGaussian)
-		if e.Interval == intervalGaussian {
-			e.Interval, e.Intervals = wide.Interval, map[string]Bounds{wide.Interval: {wide.Lower, wide.Upper}}
-			e.Lower, e.Upper = wide.Lower, wide.Upper
-		}
-		e.Lower, e.Upper = min(e.Lower, wide.Lower), max(e.Upper, wide.Upper)
+		e.Lower, e.Upper, e.Interval = known.Lower, known.Upper, known.Interval
+		e.Intervals = map[string]Bounds{known.Interval: {known.Lower, known.Upper}}
 		r.Estimates[name] = e
 	}
 }

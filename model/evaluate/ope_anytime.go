@@ -17,9 +17,7 @@ type anytime struct {
 }
 
 func (a *anytime) add(w, r float64) {
-	if a.span > 0 {
-		r = (r - a.lo) / a.span
-	}
+	r = (r - a.lo) / (a.highest() - a.lo)
 	if a.span < 0 || !(r >= 0 && r <= 1) {
 		a.broken = true
 		return
@@ -37,17 +35,22 @@ func (a *anytime) merge(o *anytime) {
 	a.loss.merge(&o.loss)
 }
 
-// bounds returns the sequence's interval now; false when rewards were out of range.
-func (a *anytime) bounds(alpha float64) (Bounds, bool) {
-	span := a.span
-	if span == 0 {
-		span = 1
+// highest is the top of the range.
+func (a *anytime) highest() float64 {
+	if a.span <= 0 {
+		return a.lo + 1
 	}
+	return a.lo + a.span
+}
+
+// bounds returns the sequence's interval now; false when rewards were out of range.
+// Ends that cross refute the propensities and say nothing of the value.
+func (a *anytime) bounds(alpha float64) (Bounds, bool) {
+	span := a.highest() - a.lo
 	lower := min(1, a.gain.lower(alpha/2))
 	upper := max(0, 1-a.loss.lower(alpha/2))
 	if lower > upper {
-		lower = (lower + upper) / 2
-		upper = lower
+		lower, upper = 0, 1
 	}
 	return Bounds{a.lo + span*lower, a.lo + span*upper}, !a.broken
 }

@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"fmt"
 	"runtime"
 	"strings"
 	"sync"
@@ -27,6 +28,10 @@ type OPEConfig struct {
 	// Predictions, when given, is a table of rewards that takes the place of the
 	// reward model: columns of Log, the action column and "predicted".
 	Predictions string
+	// RewardMin and RewardMax are what rewards can be. One that is nil is 0 or 1 where
+	// all rewards lie between these; else the lowest or the highest of the log, or 0,
+	// and a warning says so.
+	RewardMin, RewardMax *float64
 	// Confidence of the intervals, such as 0.95.
 	Confidence float64
 }
@@ -51,6 +56,9 @@ func (c OPEConfig) Validate() error {
 	if !(c.Confidence > 0 && c.Confidence < 1) {
 		check.Add("confidence", "is %g, must be between 0 and 1, such as 0.95", c.Confidence)
 	}
+	if c.RewardMin != nil && c.RewardMax != nil && !(*c.RewardMin < *c.RewardMax) {
+		check.Add("reward-min", "is %g, must be below --reward-max, %g", *c.RewardMin, *c.RewardMax)
+	}
 	if c.Predictions != "" && (c.ActionFeatures != "" || len(c.Features) > 0) {
 		check.Add("predictions", "takes the place of the reward model, which features are for; give one or the other")
 	}
@@ -68,8 +76,35 @@ func RunOPE(cfg OPEConfig) (OPEResult, error) {
 	}
 	res := e.Result(cfg.Confidence)
 	res.Model = about
-	sup.apply(&res, e.w.rewards)
+	if warning := cfg.guessed(e.span()); warning != "" {
+		res.Warnings = append(res.Warnings, warning)
+	}
+	sup.apply(&res, e.span())
 	return res, nil
+}
+
+// span is what rewards can be, given those seen.
+func (c OPEConfig) span(seen reach) reach {
+	out := reach{0, 1, true}
+	if seen.lo < 0 || seen.hi > 1 {
+		out = reach{min(0, seen.lo), max(0, seen.hi), true}
+	}
+	if c.RewardMin != nil {
+		out.lo = *c.RewardMin
+	}
+	if c.RewardMax != nil {
+		out.hi = *c.RewardMax
+	}
+	return out
+}
+
+// guessed warns of a span that the log's own rewards made.
+func (c OPEConfig) guessed(span reach) string {
+	if c.RewardMin != nil && c.RewardMax != nil || span.lo >= 0 && span.hi <= 1 {
+		return ""
+	}
+	return fmt.Sprintf("rewards are taken to lie between %g and %g, as those of the log do: intervals are too narrow if others can come, "+
+		"so say what can with --reward-min and --reward-max", span.lo, span.hi)
 }
 
 func estimateFile(cfg OPEConfig) (*OPE, *support, *RewardModel, error) {
@@ -122,7 +157,8 @@ const batchRows = 4096
 
 // readLog feeds every row of the log to an estimator and counts support.
 func readLog(cfg OPEConfig, target *targetPolicy, sample *sample, p predictor) (*OPE, *support, error) {
-	e := NewOPE(sample.rewards.lo, sample.rewards.hi)
+	span := cfg.span(sample.rewards)
+	e := NewOPE(span.lo, span.hi)
 	sup := newSupport(target)
 	faults := faultList{path: cfg.Log}
 	batch := make([]logRow, 0, batchRows)
@@ -202,6 +238,9 @@ func scanLog(cfg OPEConfig, target *targetPolicy, faults *faultList, row func(*l
 		before := faults.n
 		r = logRow{line: line, cells: cells, key: contextKey(cells, at[3:])}
 		r.o.Reward = faults.number(line, cfg.Reward, cells[at[1]])
+		if lo, hi := cfg.RewardMin, cfg.RewardMax; lo != nil && r.o.Reward < *lo || hi != nil && r.o.Reward > *hi {
+			faults.add(line, cfg.Reward, "%g is beyond --reward-min and --reward-max", r.o.Reward)
+		}
 		r.o.Logged = faults.propensity(line, cfg.Propensity, cells[at[2]])
 		known := false
 		if r.dist, known = target.probs[r.key]; !known {

@@ -12,6 +12,7 @@ const (
 	intervalClopperPearson = "clopper_pearson"
 	intervalCressieRead    = "cressie_read"
 	intervalSequence       = "confidence_sequence"
+	intervalRange          = "reward_range" // all that rewards can be: nothing is known
 )
 
 // maxBound stands for "unbounded" in results, which JSON cannot spell.
@@ -20,10 +21,15 @@ const maxBound = math.MaxFloat64 / 4
 // intervals are the intervals of one estimator by name.
 type intervals map[string]Bounds
 
-// estimate makes sure that every interval holds the value, and puts one forward.
-func (all intervals) estimate(value float64, first string) Estimate {
+// estimate makes sure that every interval holds the value and nothing that rewards
+// cannot be, and puts one forward; without any, all of the span. The value of ips
+// and of dr can lie beyond the span: intervals then end where it does.
+func (all intervals) estimate(value float64, first string, span reach) Estimate {
+	if len(all) == 0 {
+		all, first = intervals{intervalRange: {span.lo, span.hi}}, intervalRange
+	}
 	for name, b := range all {
-		all[name] = Bounds{max(-maxBound, min(b.Lower, value)), min(maxBound, max(b.Upper, value))}
+		all[name] = span.clamp(Bounds{min(b.Lower, value), max(b.Upper, value)})
 	}
 	b := all[first]
 	return Estimate{Value: value, Lower: b.Lower, Upper: b.Upper, Interval: first, Intervals: all}
@@ -44,23 +50,29 @@ func (j *joint) gaussian(slope, alpha float64) Bounds {
 	return Bounds{j.shifted(slope) - half, j.shifted(slope) + half}
 }
 
-// clamp cuts an interval to the rewards that were seen.
-func (s *weights) clamp(b Bounds) Bounds {
-	return Bounds{min(max(b.Lower, s.rewards.lo), s.rewards.hi), max(min(b.Upper, s.rewards.hi), s.rewards.lo)}
+// clamp cuts an interval to the range.
+func (r reach) clamp(b Bounds) Bounds {
+	return Bounds{min(max(b.Lower, r.lo), r.hi), max(min(b.Upper, r.hi), r.lo)}
+}
+
+// gaussian reaches as far as the bias can: to the estimate of it and its error.
+func (v *variant) gaussian(alpha float64) Bounds {
+	b, left := v.kept.gaussian(alpha), v.left.gaussian(alpha)
+	return Bounds{b.Lower + min(0, left.Lower), b.Upper + max(0, left.Upper)}
 }
 
 // clopperPearson bounds the mean of w r as if each row were a coin whose success
 // pays the largest possible weight: no variable in that range spreads more. It is
 // wide, and honest when one row outweighs all others.
-func (s *weights) clopperPearson(alpha float64) Bounds {
-	lo, span := s.rewards.lo, s.rewards.hi-s.rewards.lo
+func (s *weights) clopperPearson(rewards reach, alpha float64) Bounds {
+	lo, span := rewards.lo, rewards.hi-rewards.lo
 	bound, n := s.bound(), float64(s.n)
 	if s.n == 0 || s.largest == 0 || span == 0 {
-		return Bounds{s.rewards.lo, s.rewards.hi}
+		return Bounds{rewards.lo, rewards.hi}
 	}
 	// Rewards are moved to 0..1 first; sum(w (r - min)) cannot be negative.
 	successes := min(max(0, (s.wr-lo*s.w)/span/bound), n)
-	return s.clamp(Bounds{
+	return rewards.clamp(Bounds{
 		lo + span*bound*betaQuantile(alpha/2, successes, n-successes+1),
 		lo + span*bound*betaQuantile(1-alpha/2, successes+1, n-successes),
 	})
@@ -83,15 +95,15 @@ func betaQuantile(p, a, b float64) float64 {
 type unseen struct{ w, low, high float64 }
 
 func (e *OPE) unseenPlain() [2]unseen {
-	bound := e.w.bound()
-	return [2]unseen{{}, {bound, bound * e.w.rewards.lo, bound * e.w.rewards.hi}}
+	bound, rewards := e.w.bound(), e.span()
+	return [2]unseen{{}, {bound, bound * rewards.lo, bound * rewards.hi}}
 }
 
 func (e *OPE) unseenRobust() [2]unseen {
-	bound, v := e.w.bound(), e.dm.mean
+	bound, v, rewards := e.w.bound(), e.dm.mean, e.span()
 	return [2]unseen{
 		{0, e.values.lo, e.values.hi},
-		{bound, v + bound*e.residual.lo, v + bound*e.residual.hi},
+		{bound, v + bound*(rewards.lo-e.foretold.hi), v + bound*(rewards.hi-e.foretold.lo)},
 	}
 }
 

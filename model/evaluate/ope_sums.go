@@ -113,6 +113,7 @@ type weights struct {
 	rewards               reach
 	informative           int64 // rows whose weight is not 0
 	informativeAndNotZero int64 // of those, rows whose reward is not 0
+	informativeAndFull    int64 // and rows whose reward is the highest there can be
 }
 
 func (s *weights) add(w, r float64) {
@@ -166,6 +167,7 @@ func (s *weights) merge(o weights) {
 	s.rewards.merge(o.rewards)
 	s.informative += o.informative
 	s.informativeAndNotZero += o.informativeAndNotZero
+	s.informativeAndFull += o.informativeAndFull
 }
 
 func (s *weights) mean() float64 {

@@ -158,7 +158,9 @@ func TestOPEIntervalsCover(t *testing.T) {
 		}
 	}
 	// 0.92 is three standard errors under 0.95 over 400 logs.
-	for _, name := range []string{evaluate.IPS, evaluate.SNIPS, evaluate.DR} {
+	for _, name := range []string{
+		evaluate.IPS, evaluate.SNIPS, evaluate.DM, evaluate.DR, evaluate.SNDR, evaluate.SwitchDR, evaluate.DROS,
+	} {
 		if share := float64(covered[name]) / logs; share < 0.92 {
 			t.Errorf("%s: interval covers the truth in %.3f of logs, want 0.95", name, share)
 		}

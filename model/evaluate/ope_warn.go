@@ -11,7 +11,7 @@ import (
 const (
 	hopelessSample = 30   // effective rows: no number should be acted on
 	thinSample     = 0.1  // effective share of the rows: intervals matter more than values
-	fewSuccesses   = 10   // rows with a reward other than 0
+	fewRewards     = 10   // rows with a reward other than 0, and other than the highest: no number before
 	heavyRow       = 0.05 // share of all weight on one row
 	meanWeightZ    = 4.0  // standard errors that the mean weight may be off
 	meanWeightSlip = 0.02 // and how far it must be off at least
@@ -26,7 +26,14 @@ const (
 
 // trusted says whether the log can tell the value at all.
 func (s *weights) trusted() bool {
-	return s.informative > 0 && s.effective() >= hopelessSample && !(s.slipped() && math.Abs(s.mean()-1) > maxWeightSlip)
+	return s.informative > 0 && s.effective() >= hopelessSample && !s.impossible() &&
+		min(s.informativeAndNotZero, s.informative-s.informativeAndFull) >= fewRewards
+}
+
+// impossible says that the propensities cannot be those that were drawn with, so
+// that nothing made of them holds.
+func (s *weights) impossible() bool {
+	return s.informative > 0 && s.slipped() && math.Abs(s.mean()-1) > maxWeightSlip
 }
 
 // slipped says that the mean weight is off 1 by more than chance and rounding.
@@ -59,9 +66,13 @@ func (s *weights) warnings() []string {
 		out = append(out, fmt.Sprintf("largest weight %s: a single row carries %.0f %% of the estimate",
 			spell(s.largest), 100*share))
 	}
-	if s.informativeAndNotZero < fewSuccesses {
-		out = append(out, fmt.Sprintf("only %d rows have a reward other than 0 and count for the target policy: "+
-			"wait for more outcomes", s.informativeAndNotZero))
+	if s.informativeAndNotZero < fewRewards {
+		out = append(out, fmt.Sprintf("only %d rows have a reward other than 0 and count for the target policy, %d are needed: "+
+			"wait for more outcomes", s.informativeAndNotZero, fewRewards))
+	}
+	if left := s.informative - s.informativeAndFull; left < fewRewards {
+		out = append(out, fmt.Sprintf("only %d rows have a reward other than the highest and count for the target policy, %d are needed: "+
+			"wait for more outcomes", left, fewRewards))
 	}
 	if s.slipped() {
 		out = append(out, fmt.Sprintf("weights average %.3g and should average 1: the logged propensities are not those that "+

@@ -203,7 +203,7 @@ func (p *portion) result(confidence float64) OPEResult {
 		res.UnsupportedShare = p.unsupported / float64(res.N)
 		res.Warnings = append(res.Warnings, fmt.Sprintf("in %.3g %% of the decisions the target does what could not have been drawn there: "+
 			"nobody knows what that brings; explore, or try it on a share of the conversations", 100*res.UnsupportedShare))
-		res.widen(res.UnsupportedShare, p.ope.w.rewards)
+		res.widen(res.UnsupportedShare, p.ope.span())
 		if res.UnsupportedShare > maxUnsupported {
 			res.withhold()
 		}
@@ -218,14 +218,16 @@ type Sums struct {
 	WR, WWR, WWRR            float64 // of w r, w^2 r and (w r)^2
 	Largest                  float64
 	MinLogged, MaxTarget     float64
-	MinReward, MaxReward     float64
+	MinReward, MaxReward     float64 // of those in the sums
+	Lowest, Highest          float64 // that rewards can be; 0 to 1 when they are equal
 	Unsupported              int64
 }
 
 // Estimate makes of sums what an OPE without a reward model makes of rows. A
 // confidence sequence is not among the intervals: it needs the rows.
 func (s *Sums) Estimate(confidence float64) OPEResult {
-	e := &OPE{anytime: anytime{broken: true}}
+	e := NewOPE(s.Lowest, s.Highest)
+	e.anytime.broken = true
 	p := portion{ope: e, unsupported: float64(s.Unsupported)}
 	if s.N == 0 {
 		return p.result(confidence)
@@ -235,6 +237,9 @@ func (s *Sums) Estimate(confidence float64) OPEResult {
 		n: s.N, w: s.W, ww: s.WW, wr: s.WR, largest: s.Largest, minLogged: s.MinLogged, maxTarget: s.MaxTarget,
 		r:       moments{n: s.N, mean: s.R / n, m2: max(0, s.RR-s.R*s.R/n)},
 		rewards: reach{s.MinReward, s.MaxReward, true}, informative: s.Informative, informativeAndNotZero: s.Rewarded,
+	}
+	if s.R == s.RR && s.MinReward >= 0 && s.MaxReward == e.anytime.highest() {
+		e.w.informativeAndFull = s.Rewarded // all are 0 or 1
 	}
 	e.plain = joint{
 		n: s.N, w: s.W / n, z: s.WR / n,
