@@ -261,7 +261,7 @@ func (d *desk) LoadModel(_ context.Context, _, version string) (model.Card, []by
 func (d *desk) Champion(context.Context, string) (string, error) { return d.live, nil }
 
 // Promote implements trainer.Promoter.
-func (d *desk) Promote(_ context.Context, _, version, _ string) error {
-	d.live = version
+func (d *desk) Promote(_ context.Context, card *model.Card, _ string) error {
+	d.live = card.Version
 	return nil
 }

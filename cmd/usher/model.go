@@ -252,8 +252,9 @@ func newModelRollbackCommand(w *world) *cobra.Command {
 	var req usherv1.RollbackModelRequest
 	c := &cobra.Command{
 		Use: "rollback", Short: "Make the model before live again", Args: cobra.NoArgs,
-		Long: `Takes the live model away and makes the one before live again, which is still warm. The
-trainer goes on, but promotes nothing until "usher model promote" has.`,
+		Long: `Takes the live model away and makes the one before live again, which is still warm. Those
+that were trained for another objective, or version of it, are passed over and named; with
+none left policy alone decides. The trainer goes on, but promotes nothing until "usher model promote" has.`,
 		Example: "  usher model rollback --reason 'refunds went to the wrong desk'",
 	}
 	r.bind(c)
@@ -266,6 +267,9 @@ trainer goes on, but promotes nothing until "usher model promote" has.`,
 		text := "no model is live any more: policy alone decides"
 		if m.GetName() != "" {
 			text = shown(path.Base(m.GetName())) + " is live again"
+		}
+		if m.GetReason() != "" {
+			text += ": " + shown(m.GetReason())
 		}
 		_, err := fmt.Fprintln(w.err, text)
 		return err

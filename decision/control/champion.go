@@ -1,10 +1,14 @@
 package control
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/usherhq/usher/decision"
 	"github.com/usherhq/usher/internal/fault"
 	"github.com/usherhq/usher/pipeline/configlog"
 	"github.com/usherhq/usher/pipeline/event"
@@ -25,6 +29,13 @@ type Champion struct {
 	Since    time.Time
 }
 
+// Trained says what a model's rewards meant. The zero Trained is unknown, and taken for
+// the present objective's.
+type Trained struct {
+	Objective string `json:"objective,omitempty"`
+	Version   int64  `json:"version,omitempty"` // of the objective
+}
+
 // championDocument is how the pointer lies in the config log. History holds the
 // versions before, the latest last, so that several rollbacks go back one by one.
 type championDocument struct {
@@ -33,6 +44,8 @@ type championDocument struct {
 	Reason   string   `json:"reason,omitempty"`
 	Held     bool     `json:"held,omitempty"`
 	History  []string `json:"history,omitempty"`
+	// Trained is by version, of the live one and those of the history.
+	Trained map[string]Trained `json:"trained,omitempty"`
 }
 
 // maxHistory bounds how far rollbacks reach.
@@ -46,27 +59,49 @@ func (c *Control) Champion(account string) (Champion, error) {
 }
 
 func (c *Control) champion(account string) (Champion, []string, error) {
-	r, ok := c.store.State().Get(account, configlog.KindModel, championName)
-	if !ok {
-		return Champion{}, nil, nil
-	}
-	return readChampion(r)
-}
-
-func readChampion(r configlog.Resource) (Champion, []string, error) {
-	var d championDocument
-	if err := read(r, &d); err != nil {
+	d, r, err := c.championNow(account)
+	if err != nil || r.Revision == 0 {
 		return Champion{}, nil, err
 	}
-	return Champion{
-		Version: d.Version, Previous: d.Previous, Reason: d.Reason, Held: d.Held, Revision: r.Revision, Since: r.Time,
-	}, d.History, nil
+	champion := Champion{Version: d.Version, Reason: d.Reason, Held: d.Held, Revision: r.Revision, Since: r.Time}
+	if at := c.back(account, d.History, d.Trained); at >= 0 {
+		champion.Previous = d.History[at]
+	}
+	return champion, d.History, nil
+}
+
+// championNow reads the pointer; the resource has revision 0 when there never was one.
+func (c *Control) championNow(account string) (d championDocument, r configlog.Resource, err error) {
+	r, ok := c.store.State().Get(account, configlog.KindModel, championName)
+	if ok {
+		err = read(r, &d)
+	}
+	return d, r, err
+}
+
+// back is the place of the newest of versions that was trained for what the account's
+// objective means now, -1 for none: one that learned another reward may do the
+// opposite of what is wanted.
+func (c *Control) back(account string, versions []string, trained map[string]Trained) int {
+	now := Trained{Objective: DefaultObjective}
+	if m, ok := c.Mode(account, decision.ScopeAccount); ok && m.Objective != "" {
+		now.Objective = m.Objective
+	}
+	o, err := c.GetObjective(account, now.Objective)
+	now.Version = o.Version
+	for at, version := range slices.Backward(versions) {
+		if t := trained[version]; err != nil || t == (Trained{}) || t == now {
+			return at
+		}
+	}
+	return -1
 }
 
 // Promote makes a version live and lifts the hold of a rollback. Promoting the
 // live one again, without a hold, changes nothing.
-// When another promotion comes between it answers a Conflict fault.
-func (c *Control) Promote(ctx context.Context, account, version string, by Author) (Champion, error) {
+// trained is what its card says. When another promotion comes between it answers a
+// Conflict fault.
+func (c *Control) Promote(ctx context.Context, account, version string, trained Trained, by Author) (Champion, error) {
 	if version == "" {
 		return Champion{}, fault.New(fault.Invalid, "INVALID_ARGUMENT", "promote: no version is named")
 	}
@@ -80,11 +115,13 @@ func (c *Control) Promote(ctx context.Context, account, version string, by Autho
 	if now.Version != "" && now.Version != version {
 		history = append(slices.Clip(history), now.Version)
 	}
-	return c.point(ctx, account, championDocument{Version: version, History: history}, now.Revision, by)
+	d := championDocument{Version: version, History: history, Trained: map[string]Trained{version: trained}}
+	return c.point(ctx, account, d, now.Revision, by)
 }
 
-// Rollback makes the version before live again, or none when there is none. It
-// is a Precondition fault when no model is live. It holds the trainer, which
+// Rollback makes the newest version before live again that was trained for what the
+// objective means now, or none when there is none; the reason then names those that
+// it passed over. It is a Precondition fault when no model is live. It holds the trainer, which
 // would otherwise promote the next model, fitted to nearly the same rows.
 func (c *Control) Rollback(ctx context.Context, account string, by Author) (Champion, error) {
 	if _, err := c.GetAccount(account); err != nil {
@@ -97,22 +134,40 @@ func (c *Control) Rollback(ctx context.Context, account string, by Author) (Cham
 	if now.Version == "" {
 		return Champion{}, fault.New(fault.Precondition, "NO_MODEL", "no model of account %q is live", account)
 	}
-	version := ""
-	if len(history) > 0 {
-		version, history = history[len(history)-1], history[:len(history)-1]
+	d, _, err := c.championNow(account)
+	if err != nil {
+		return Champion{}, err
 	}
+	version, at := "", c.back(account, history, d.Trained)
+	if at >= 0 {
+		version = history[at]
+	}
+	if passed := history[at+1:]; len(passed) > 0 {
+		by.Reason = strings.TrimSpace(fmt.Sprintf("%s (passed over %s: trained for another objective or version of it)", by.Reason, strings.Join(passed, ", ")))
+	}
+	history = history[:max(at, 0)]
 	return c.point(ctx, account, championDocument{Version: version, History: history, Held: true}, now.Revision, by)
 }
 
 func (c *Control) point(ctx context.Context, account string, d championDocument, base int64, by Author) (Champion, error) {
 	d.Reason, d.History = by.Reason, d.History[max(0, len(d.History)-maxHistory):]
-	if n := len(d.History); n > 0 {
-		d.Previous = d.History[n-1]
+	before, _, err := c.championNow(account)
+	if err != nil {
+		return Champion{}, err
+	}
+	trained := map[string]Trained{}
+	for _, version := range append(slices.Clip(d.History), d.Version) {
+		if t := cmp.Or(d.Trained[version], before.Trained[version]); t != (Trained{}) {
+			trained[version] = t
+		}
+	}
+	d.Trained = trained
+	if at := c.back(account, d.History, trained); at >= 0 {
+		d.Previous = d.History[at]
 	}
 	r, err := c.write(ctx, event.ConfigChange{Account: account, Kind: configlog.KindModel, Name: championName, Base: base}, d, by)
 	if err != nil {
 		return Champion{}, err
 	}
-	champion, _, err := readChampion(r)
-	return champion, err
+	return Champion{Version: d.Version, Previous: d.Previous, Reason: d.Reason, Held: d.Held, Revision: r.Revision, Since: r.Time}, nil
 }

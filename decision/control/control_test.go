@@ -195,7 +195,7 @@ func TestPromoteAndRollBackOneByOne(t *testing.T) {
 	}
 	for _, v := range []string{"v1", "v2", "v3"} {
 		for range 2 { // the second time changes nothing
-			if got, err := c.Promote(t.Context(), "default", v, ann); err != nil || got.Version != v || got.Reason != "because" {
+			if got, err := c.Promote(t.Context(), "default", v, control.Trained{}, ann); err != nil || got.Version != v || got.Reason != "because" {
 				t.Fatalf("promote %s = %+v, %v", v, got, err)
 			}
 		}
@@ -210,7 +210,7 @@ func TestPromoteAndRollBackOneByOne(t *testing.T) {
 		}
 	}
 	for i := range 40 {
-		if _, err := c.Promote(t.Context(), "default", fmt.Sprint("w", i), ann); err != nil {
+		if _, err := c.Promote(t.Context(), "default", fmt.Sprint("w", i), control.Trained{}, ann); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -222,19 +222,65 @@ func TestPromoteAndRollBackOneByOne(t *testing.T) {
 	}
 }
 
+// TestRollbackPassesOverOtherRewards: one call takes the bad model out, and what it
+// makes live learned what the objective asks for now.
+func TestRollbackPassesOverOtherRewards(t *testing.T) {
+	c := start(t)
+	promote := func(model string, version int64) {
+		if _, err := c.Promote(t.Context(), "default", model, control.Trained{Objective: control.DefaultObjective, Version: version}, ann); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, model := range []string{"a1", "b1"} {
+		promote(model, 1)
+	}
+	o, err := c.GetObjective("default", control.DefaultObjective)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms := o.Terms
+	o.Terms = []event.Term{{Kind: terms[0].Kind, Weight: -1}}
+	o, err = c.UpdateObjective(t.Context(), "default", o, ann)
+	if err != nil {
+		t.Fatal(err)
+	}
+	promote("bad", 2)
+	if now, err := c.Champion("default"); err != nil || now.Previous != "" {
+		t.Errorf("a rollback would make %q live, %v, whose rewards meant something else", now.Previous, err)
+	}
+	o.Terms = terms
+	if _, err = c.UpdateObjective(t.Context(), "default", o, ann); err != nil {
+		t.Fatal(err)
+	}
+	promote("good", 3)
+	promote("old", 1) // by a person
+	promote("new", 3)
+	got, err := c.Rollback(t.Context(), "default", ann)
+	if err != nil || got.Version != "good" || got.Previous != "" || !strings.Contains(got.Reason, "because (passed over old: trained for another objective") {
+		t.Errorf("rollback = %+v, %v, want the newest of this version", got, err)
+	}
+	got, err = c.Rollback(t.Context(), "default", ann)
+	if err != nil || got.Version != "" || !got.Held || !strings.Contains(got.Reason, "passed over a1, b1, bad:") {
+		t.Errorf("rollback = %+v, %v, want policy alone", got, err)
+	}
+	if live, err := c.Champion("default"); err != nil || live != got {
+		t.Errorf("the champion is %+v, %v", live, err)
+	}
+}
+
 // TestRollbackHoldsTheTrainer: promotion waits for a person, who may as well
 // confirm the model that is live.
 func TestRollbackHoldsTheTrainer(t *testing.T) {
 	c := start(t)
 	for _, v := range []string{"v1", "v2"} {
-		if got, err := c.Promote(t.Context(), "default", v, ann); err != nil || got.Held {
+		if got, err := c.Promote(t.Context(), "default", v, control.Trained{}, ann); err != nil || got.Held {
 			t.Fatalf("promote %s = %+v, %v", v, got, err)
 		}
 	}
 	if got, err := c.Rollback(t.Context(), "default", ann); err != nil || !got.Held {
 		t.Fatalf("rollback = %+v, %v", got, err)
 	}
-	got, err := c.Promote(t.Context(), "default", "v1", ann)
+	got, err := c.Promote(t.Context(), "default", "v1", control.Trained{}, ann)
 	if err != nil || got.Held || got.Version != "v1" || got.Previous != "" {
 		t.Errorf("confirming the live model = %+v, %v", got, err)
 	}

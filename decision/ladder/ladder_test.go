@@ -212,7 +212,7 @@ func (s *site) standing() ladder.Scope {
 
 func (s *site) promote() {
 	s.t.Helper()
-	if _, err := s.control.Promote(s.t.Context(), account, "m1", ann); err != nil {
+	if _, err := s.control.Promote(s.t.Context(), account, "m1", control.Trained{}, ann); err != nil {
 		s.t.Fatal(err)
 	}
 }

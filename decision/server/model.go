@@ -104,14 +104,17 @@ func (s *controlService) PromoteModel(ctx context.Context, r *usherv1.PromoteMod
 	if err := s.deps.Control.CheckRetrain(account, version, s.deps.Now()); err != nil {
 		return nil, err
 	}
-	champion, err := s.deps.Control.Promote(ctx, account, version, author(ctx, r.GetReason()))
+	made := card.read()
+	trained := control.Trained{Objective: made.Objective, Version: made.ObjectiveVersion}
+	champion, err := s.deps.Control.Promote(ctx, account, version, trained, author(ctx, r.GetReason()))
 	if err != nil {
 		return nil, err
 	}
 	return &usherv1.PromoteModelResponse{Model: s.modelTo(account, card, champion)}, nil
 }
 
-// RollbackModel makes the previous champion live again. It needs no catalogue: a
+// RollbackModel makes the champion before live again that was trained for what the
+// objective means now; the answer's reason names those passed over. It needs no catalogue: a
 // bad model must go even when the warehouse is away.
 func (s *controlService) RollbackModel(ctx context.Context, r *usherv1.RollbackModelRequest) (*usherv1.RollbackModelResponse, error) {
 	account, err := parentAccount("parent", r.GetParent())
@@ -123,7 +126,7 @@ func (s *controlService) RollbackModel(ctx context.Context, r *usherv1.RollbackM
 		return nil, err
 	}
 	if champion.Version == "" {
-		return &usherv1.RollbackModelResponse{}, nil
+		return &usherv1.RollbackModelResponse{Model: &usherv1.Model{Reason: champion.Reason}}, nil
 	}
 	card, err := s.card(ctx, account, champion.Version)
 	if err != nil {
@@ -136,7 +139,7 @@ func (s *controlService) modelTo(account string, c ModelCard, champion control.C
 	out := &usherv1.Model{Name: "accounts/" + account + "/models/" + c.Version, State: stateCandidate}
 	switch c.Version {
 	case champion.Version:
-		out.State = stateChampion
+		out.State, out.Reason = stateChampion, champion.Reason
 	case champion.Previous:
 		out.State = statePrevious
 	}

@@ -60,8 +60,8 @@ func (l *loop) LoadModel(_ context.Context, _, version string) (model.Card, []by
 
 func (l *loop) Champion(context.Context, string) (string, error) { return l.champion, nil }
 
-func (l *loop) Promote(_ context.Context, _, version, _ string) error {
-	l.champion = version
+func (l *loop) Promote(_ context.Context, card *model.Card, _ string) error {
+	l.champion = card.Version
 	return nil
 }
 

@@ -107,7 +107,7 @@ type Store interface {
 // is none.
 type Promoter interface {
 	Champion(ctx context.Context, account string) (version string, err error)
-	Promote(ctx context.Context, account, version, reason string) error
+	Promote(ctx context.Context, card *model.Card, reason string) error
 }
 
 // Holder is an ability that a Promoter may have: to say that nothing is to be

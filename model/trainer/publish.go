@@ -53,7 +53,7 @@ func (t *Trainer) store(ctx context.Context, s *state, p *publication) error {
 	}
 	s.stored = p
 	if p.promoted = card.Gate == gatePassed; p.promoted {
-		if err := t.deps.Promoter.Promote(ctx, s.account.ID, version, p.out.verdict.Reason); err != nil {
+		if err := t.deps.Promoter.Promote(ctx, &card, p.out.verdict.Reason); err != nil {
 			return fmt.Errorf("promote model %q of account %q: %w", version, s.account.ID, err)
 		}
 		s.rival = &champion{model: p.out.model, card: card}

@@ -165,7 +165,8 @@ func (d *desk) Champion(_ context.Context, account string) (string, error) {
 	return d.champions[account], d.fail("champion", account)
 }
 
-func (d *desk) Promote(_ context.Context, account, version, _ string) error {
+func (d *desk) Promote(_ context.Context, card *model.Card, _ string) error {
+	account, version := card.Account, card.Version
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.fail("promote", account); err != nil {

@@ -150,8 +150,9 @@ func (p promoter) Held(_ context.Context, account string) (bool, error) {
 
 // Promote implements the other half. Somebody who changes the pointer meanwhile
 // wins: the trainer asks again at its next refit.
-func (p promoter) Promote(ctx context.Context, account, version, reason string) error {
-	_, err := p.control.Promote(ctx, account, version, control.Author{Name: p.author, Reason: reason})
+func (p promoter) Promote(ctx context.Context, card *model.Card, reason string) error {
+	trained := control.Trained{Objective: card.Objective, Version: card.ObjectiveVersion}
+	_, err := p.control.Promote(ctx, card.Account, card.Version, trained, control.Author{Name: p.author, Reason: reason})
 	return err
 }
 

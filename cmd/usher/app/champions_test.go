@@ -109,7 +109,7 @@ func TestChampionsFollowTheLog(t *testing.T) {
 	p := promoter{control: r.control, author: "test"}
 	r.wants(t, "")
 	for _, version := range []string{"v1", "v2"} {
-		if err := p.Promote(t.Context(), "default", version, "better"); err != nil {
+		if err := p.Promote(t.Context(), &model.Card{Account: "default", Version: version}, "better"); err != nil {
 			t.Fatal(err)
 		}
 		r.wants(t, version)
@@ -117,7 +117,7 @@ func TestChampionsFollowTheLog(t *testing.T) {
 	// A model that is damaged, or another one than it says, never goes live: the
 	// one before stays.
 	for _, version := range []string{"lie", "torn"} {
-		if err := p.Promote(t.Context(), "default", version, "better"); err != nil {
+		if err := p.Promote(t.Context(), &model.Card{Account: "default", Version: version}, "better"); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.follower.sync(t.Context()); err == nil || r.live() != "v2" {
@@ -141,7 +141,7 @@ func TestTheModelBeforeStaysWarm(t *testing.T) {
 	r := follow(t, s)
 	p := promoter{control: r.control, author: "test"}
 	for _, version := range []string{"v1", "v2"} {
-		if err := p.Promote(t.Context(), "default", version, "better"); err != nil {
+		if err := p.Promote(t.Context(), &model.Card{Account: "default", Version: version}, "better"); err != nil {
 			t.Fatal(err)
 		}
 		r.wants(t, version)
@@ -158,7 +158,7 @@ func TestTheModelBeforeStaysWarm(t *testing.T) {
 	if r.registry.Current("default") != first {
 		t.Error("the model that is live again is not the one that was kept")
 	}
-	if err := p.Promote(t.Context(), "default", "v2", "after all"); err != nil {
+	if err := p.Promote(t.Context(), &model.Card{Account: "default", Version: "v2"}, "after all"); err != nil {
 		t.Fatal(err)
 	}
 	r.wants(t, "v2")
@@ -172,7 +172,7 @@ func TestTheModelBeforeStaysWarm(t *testing.T) {
 func TestChampionIsFetchedWhenTheWarehouseIsBack(t *testing.T) {
 	s := &shelf{away: true, models: map[string][]byte{"default/v1": artifact(t, "v1")}}
 	r := follow(t, s)
-	if err := (promoter{control: r.control, author: "test"}).Promote(t.Context(), "default", "v1", "first"); err != nil {
+	if err := (promoter{control: r.control, author: "test"}).Promote(t.Context(), &model.Card{Account: "default", Version: "v1"}, "first"); err != nil {
 		t.Fatal(err)
 	}
 	if r.live() != "" {
@@ -190,7 +190,7 @@ func TestTheModelBeforeStandsIn(t *testing.T) {
 	p := promoter{control: r.control, author: "test"}
 	s.set(true) // neither is fetched while both are promoted
 	for _, version := range []string{"v1", "v2"} {
-		if err := p.Promote(t.Context(), "default", version, "better"); err != nil {
+		if err := p.Promote(t.Context(), &model.Card{Account: "default", Version: version}, "better"); err != nil {
 			t.Fatal(err)
 		}
 	}

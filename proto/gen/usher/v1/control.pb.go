@@ -1827,7 +1827,9 @@ type Model struct {
 	// The model card: training window, rows, losses, gate verdict, data hash.
 	Card *structpb.Struct `protobuf:"bytes,4,opt,name=card,proto3" json:"card,omitempty"`
 	// Set when rows it learned from were erased: train anew no later than this.
-	RetrainBy     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=retrain_by,json=retrainBy,proto3" json:"retrain_by,omitempty"`
+	RetrainBy *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=retrain_by,json=retrainBy,proto3" json:"retrain_by,omitempty"`
+	// Of the champion, and of a rollback that leaves none: why it is so.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1895,6 +1897,13 @@ func (x *Model) GetRetrainBy() *timestamppb.Timestamp {
 		return x.RetrainBy
 	}
 	return nil
+}
+
+func (x *Model) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // ListModelsRequest pages through an account's models.
@@ -2439,7 +2448,7 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x04name\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x14\n" +
-	"\x12DeleteModeResponse\"\xd6\x01\n" +
+	"\x12DeleteModeResponse\"\xee\x01\n" +
 	"\x05Model\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12;\n" +
@@ -2447,7 +2456,8 @@ const file_usher_v1_control_proto_rawDesc = "" +
 	"createTime\x12+\n" +
 	"\x04card\x18\x04 \x01(\v2\x17.google.protobuf.StructR\x04card\x129\n" +
 	"\n" +
-	"retrain_by\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tretrainBy\"m\n" +
+	"retrain_by\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tretrainBy\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"m\n" +
 	"\x11ListModelsRequest\x12\x1c\n" +
 	"\x06parent\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x06parent\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +

@@ -59,8 +59,8 @@ type ControlServiceClient interface {
 	GetObjective(ctx context.Context, in *GetObjectiveRequest, opts ...grpc.CallOption) (*GetObjectiveResponse, error)
 	// CreateObjective adds an objective.
 	CreateObjective(ctx context.Context, in *CreateObjectiveRequest, opts ...grpc.CallOption) (*CreateObjectiveResponse, error)
-	// UpdateObjective writes a new version of an objective, in which the fields
-	// that update_mask names are changed.
+	// UpdateObjective changes the fields of an objective that update_mask names. It makes
+	// a new version when the reward comes to mean something else.
 	UpdateObjective(ctx context.Context, in *UpdateObjectiveRequest, opts ...grpc.CallOption) (*UpdateObjectiveResponse, error)
 	// ListModes lists the scopes that have a mode of their own.
 	ListModes(ctx context.Context, in *ListModesRequest, opts ...grpc.CallOption) (*ListModesResponse, error)
@@ -272,8 +272,8 @@ type ControlServiceServer interface {
 	GetObjective(context.Context, *GetObjectiveRequest) (*GetObjectiveResponse, error)
 	// CreateObjective adds an objective.
 	CreateObjective(context.Context, *CreateObjectiveRequest) (*CreateObjectiveResponse, error)
-	// UpdateObjective writes a new version of an objective, in which the fields
-	// that update_mask names are changed.
+	// UpdateObjective changes the fields of an objective that update_mask names. It makes
+	// a new version when the reward comes to mean something else.
 	UpdateObjective(context.Context, *UpdateObjectiveRequest) (*UpdateObjectiveResponse, error)
 	// ListModes lists the scopes that have a mode of their own.
 	ListModes(context.Context, *ListModesRequest) (*ListModesResponse, error)
