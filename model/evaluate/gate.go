@@ -14,10 +14,6 @@ type GateConfig struct {
 	// is the loss that is risked for a fresher model; above 0 it is a gain that
 	// must be proven, and then nothing else makes up for it.
 	Margin float64
-	// MinEffective is the effective sample size, and MinCovered the share of a
-	// policy's choices seen in the log, below which an estimate of its value is
-	// not to be trusted and not shown.
-	MinEffective, MinCovered float64
 	// Error is the largest probability of each bound of being wrong at any look.
 	Error float64
 }
@@ -28,7 +24,7 @@ const DefaultMargin = -0.05
 
 // DefaultGateConfig is the one configuration used everywhere.
 func DefaultGateConfig() GateConfig {
-	return GateConfig{MinRows: 30, Margin: DefaultMargin, MinEffective: 30, MinCovered: 0.5, Error: 0.05}
+	return GateConfig{MinRows: 30, Margin: DefaultMargin, Error: 0.05}
 }
 
 // Trial is one held-out row as the gate sees it: what each side foretold before
@@ -128,8 +124,8 @@ func (g *Gate) addAgainstLog(t Trial) {
 	}
 	w = weightOf(t.TakesLogged, t.Propensity)
 	v := t.Value + w*(t.Reward-t.Challenger)
-	g.ours.add(w, t.Reward)
-	g.theirs.add(1, t.Reward)
+	g.ours.addScaled(w, t.Reward)
+	g.theirs.addScaled(1, t.Reward)
 	g.note(v, t.Reward)
 }
 
@@ -159,8 +155,8 @@ func (g *Gate) addAgainstChampion(t Trial) {
 	ours, theirs = weightOf(t.TakesLogged, t.Propensity), weightOf(t.ChampionTakesLogged, t.Propensity)
 	residual := t.Reward - t.Challenger
 	g.note(t.Value+ours*residual, t.ChampionValue+theirs*residual)
-	g.ours.add(ours, t.Reward)
-	g.theirs.add(theirs, t.Reward)
+	g.ours.addScaled(ours, t.Reward)
+	g.theirs.addScaled(theirs, t.Reward)
 }
 
 // note takes in the doubly robust values of a row.
@@ -241,7 +237,7 @@ func (g *Gate) supported(v *Verdict) bool {
 		return true
 	}
 	v.EffectiveRows = min(g.ours.effective(), g.theirs.effective())
-	return min(g.ours.mean(), g.theirs.mean()) >= g.cfg.MinCovered && v.EffectiveRows >= g.cfg.MinEffective
+	return g.ours.shown() && g.theirs.shown()
 }
 
 // judge goes through what a challenger must show; the first that it fails is the

@@ -164,6 +164,30 @@ func count(b bool) int {
 	return 0
 }
 
+// TestWhatTheLogDoesNotShowHasNoNumber: nothing was explored, and the model would do
+// something else in a part of the decisions.
+func TestWhatTheLogDoesNotShowHasNoNumber(t *testing.T) {
+	for _, c := range []struct {
+		differ float64
+		trust  bool
+	}{{0, true}, {0.02, true}, {0.15, false}, {0.45, false}} {
+		r := rand.New(rand.NewPCG(17, 1))
+		g := evaluate.NewGate(evaluate.DefaultGateConfig(), false)
+		w := evaluate.NewWorth(evaluate.DefaultGateConfig())
+		for range 2000 {
+			takes, reward := r.Float64() >= c.differ, float64(r.IntN(2))
+			w.Add(takes, 1, reward, 0.5, 0.6)
+			g.Add(evaluate.Trial{Reward: reward, Propensity: 1, Constant: 0.5, Challenger: 0.5, Value: 0.6, TakesLogged: takes})
+		}
+		if v := w.Value(); v.Trusted != c.trust {
+			t.Errorf("%g differ: trusted %v, value %+v", c.differ, v.Trusted, v)
+		}
+		if v := g.Verdict(true); v.Supported != c.trust {
+			t.Errorf("%g differ: supported %v, gain %g", c.differ, v.Supported, v.Gain)
+		}
+	}
+}
+
 // TestFloorHoldsAtAllTimes: rare, heavy values, looked at all the way.
 func TestFloorHoldsAtAllTimes(t *testing.T) {
 	const runs, rows, rare = 300, 2000, 0.02

@@ -28,7 +28,7 @@ func (w *Worth) Add(taken bool, propensity, reward, logged, choice float64) {
 		return
 	}
 	weight := weightOf(taken, propensity)
-	w.weight.add(weight, reward)
+	w.weight.addScaled(weight, reward)
 	w.value.add(choice + weight*(reward-logged))
 }
 
@@ -50,8 +50,7 @@ func (w *Worth) Value() Valued {
 		Rows: w.floor.N(), Value: w.value.mean, EffectiveRows: w.weight.effective(),
 		Lower: min(w.floor.Lower(), 1), Upper: max(0, 1-w.roof.Lower()),
 	}
-	out.Trusted = w.value.n >= w.cfg.MinRows && w.weight.mean() >= w.cfg.MinCovered &&
-		out.EffectiveRows >= w.cfg.MinEffective
+	out.Trusted = w.value.n >= w.cfg.MinRows && w.weight.shown()
 	out.Value = min(max(out.Value, out.Lower), out.Upper) // beyond its bounds an estimate is known to be wrong
 	return out
 }

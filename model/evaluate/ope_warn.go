@@ -36,6 +36,26 @@ func (s *weights) impossible() bool {
 	return s.informative > 0 && s.slipped() && math.Abs(s.mean()-1) > maxWeightSlip
 }
 
+// shown says whether the log shows what a policy of one sure choice a row would do, by
+// the rule of every other estimate: it tells the value, and no more than
+// maxUnsupported of the choices is missing beyond chance. What could not be drawn has
+// no weight, so that the mean weight falls short of 1 by its share.
+func (s *weights) shown() bool {
+	short := 1 - s.mean()
+	return s.trusted() && !(short > maxUnsupported && short > unsupportedZ*s.weightStdErr())
+}
+
+// addScaled is add for rewards of 0..1.
+func (s *weights) addScaled(w, r float64) {
+	s.add(w, r)
+	if w > 0 && r >= 1 {
+		s.informativeAndFull++
+	}
+}
+
+// unsupportedZ is how many standard errors the mean weight may fall short by chance.
+const unsupportedZ = 2.0
+
 // slipped says that the mean weight is off 1 by more than chance and rounding.
 func (s *weights) slipped() bool {
 	off := math.Abs(s.mean() - 1)

@@ -57,7 +57,7 @@ func TestFitsJudgesAndPromotes(t *testing.T) {
 	if !strings.HasPrefix(card.Version, card.Watermark.Format("20060102T150405Z")+"-") {
 		t.Errorf("version %q does not tell the time of the newest outcome", card.Version)
 	}
-	if card.Comparison.Rows == 0 || card.Comparison.Gain < 0.1 {
+	if card.Comparison.Rows == 0 || card.Comparison.GainLower < 0.1 {
 		t.Errorf("explored log: comparison %+v, want a clear gain over the logged decisions", card.Comparison)
 	}
 	m, err := model.Decode(d.artifacts["acme/"+card.Version])

@@ -189,7 +189,7 @@ func TestShadowLetsAFirstModelIn(t *testing.T) {
 // TestCardTellsHowFarToBelieve: calibration, values with their bounds, segments.
 func TestCardTellsHowFarToBelieve(t *testing.T) {
 	d := newDesk("acme")
-	events := d.decide(seeded(34), "acme", 3000)
+	events := d.decide(seeded(34), "acme", 8000)
 	for i, row := range d.decisions["acme"] {
 		row.Facts.Intent = []string{"refund", "sale"}[i%2]
 		row.PolicyOnly = "billing"
