@@ -90,7 +90,11 @@ func (w *world) valueReport(s *usherv1.EstimateValueResponse, target string) err
 		}
 		line("%s\t%s\t%.4g to %.4g\t%s", name, valueOf(one), one.GetLower(), one.GetUpper(), one.GetInterval())
 	}
-	line("\n* to be trusted; effective sample size %.4g, largest weight %.4g, clipped share %.2g, mean weight %.4g",
+	star := "to be trusted"
+	if !e.GetTrusted() {
+		star = "the default, not to be trusted here"
+	}
+	line("\n* %s; effective sample size %.4g, largest weight %.4g, clipped share %.2g, mean weight %.4g", star,
 		e.GetEffectiveSampleSize(), e.GetLargestWeight(), e.GetClippedShare(), e.GetMeanWeight())
 	for _, warning := range e.GetWarnings() {
 		line("warning: %s", warning)

@@ -742,7 +742,7 @@ type Estimate struct {
 	Value *float64 `protobuf:"fixed64,1,opt,name=value,proto3,oneof" json:"value,omitempty"`
 	Lower float64  `protobuf:"fixed64,2,opt,name=lower,proto3" json:"lower,omitempty"`
 	Upper float64  `protobuf:"fixed64,3,opt,name=upper,proto3" json:"upper,omitempty"`
-	// gaussian, clopper_pearson, cressie_read or confidence_sequence.
+	// gaussian, clopper_pearson, cressie_read, confidence_sequence or reward_range.
 	Interval      string `protobuf:"bytes,4,opt,name=interval,proto3" json:"interval,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
