@@ -189,10 +189,13 @@ func TestShadowLetsAFirstModelIn(t *testing.T) {
 // TestCardTellsHowFarToBelieve: calibration, values with their bounds, segments.
 func TestCardTellsHowFarToBelieve(t *testing.T) {
 	d := newDesk("acme")
-	events := d.decide(seeded(34), "acme", 8000)
+	events := d.decide(seeded(34), "acme", 4000)
 	for i, row := range d.decisions["acme"] {
 		row.Facts.Intent = []string{"refund", "sale"}[i%2]
 		row.PolicyOnly = "billing"
+		if i%15 == 0 {
+			events[i].value = 0 // a choice that never fails has no value before it does
+		}
 	}
 	d.arriveAll("acme", events)
 	tr := start(t, d, settings())
@@ -201,8 +204,8 @@ func TestCardTellsHowFarToBelieve(t *testing.T) {
 	if c.Calibration == nil || len(c.Calibration.Bins) != 10 || c.Calibration.Error > 0.1 || c.Interval != nil {
 		t.Errorf("calibration %+v, interval %+v of a yes or no", c.Calibration, c.Interval)
 	}
-	// People are right in 0.6 + 0.4/3, billing in a third, the model nearly always.
-	for name, truth := range map[string]float64{"logged": 0.613, "baseline": 0.733, "policy_only": 0.333, "model": 0.97} {
+	// People are right in 0.6 + 0.4/3, billing in a third, the model nearly always; one in 15 fails.
+	for name, truth := range map[string]float64{"logged": 0.572, "baseline": 0.684, "policy_only": 0.311, "model": 0.905} {
 		v := c.Values[name]
 		if !v.Trusted || v.Value == nil || *v.Value < truth-0.1 || *v.Value > truth+0.1 || v.Lower > truth+0.05 || v.Upper < truth-0.05 {
 			t.Errorf("%s is worth %+v, in truth %.3f", name, v, truth)
