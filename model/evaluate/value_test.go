@@ -112,3 +112,20 @@ func TestSumsEstimateWhatRowsDo(t *testing.T) {
 		}
 	}
 }
+
+// Sums know no less than rows that rewards which never vary tell little, and how far
+// rewards could go.
+func TestSumsOfRewardsThatNeverVary(t *testing.T) {
+	for reward, want := range map[float64][2]float64{0: {0, 0.03}, 1: {0.97, 1}} {
+		s := evaluate.Sums{
+			N: 500, Informative: 500, Rewarded: int64(500 * reward), W: 500, WW: 500, R: 500 * reward, RR: 500 * reward,
+			WR: 500 * reward, WWR: 500 * reward, WWRR: 500 * reward, Largest: 1, MinLogged: 0.5, MaxTarget: 0.5,
+			MinReward: reward, MaxReward: reward, Lowest: 0, Highest: 1,
+		}
+		res := s.Estimate(0.95)
+		e := res.Estimates[evaluate.SNIPS]
+		if res.Trusted || e.Upper-e.Lower < 0.003 || e.Lower < want[0] || e.Upper > want[1] {
+			t.Errorf("rewards of %g: trusted %v, %+v", reward, res.Trusted, e)
+		}
+	}
+}
