@@ -5,13 +5,15 @@ import "time"
 // Comparison sets a model against the one it would replace, on the same
 // held-out rows and in the units of the objective.
 type Comparison struct {
-	ChampionVersion string  `json:"champion_version,omitempty"`
-	Champion        float64 `json:"champion"`
-	Challenger      float64 `json:"challenger"`
-	// Gain is Challenger - Champion, as estimated where Trusted; GainLower and
+	ChampionVersion string `json:"champion_version,omitempty"`
+	// Champion and Challenger are the values of both, Gain is their difference; nil
+	// unless Trusted, for the log cannot tell.
+	Champion   *float64 `json:"champion,omitempty"`
+	Challenger *float64 `json:"challenger,omitempty"`
+	Gain       *float64 `json:"gain,omitempty"`
+	// GainLower and
 	// GainUpper bound it at any look, whatever the log does not show. Margin is what
 	// the lower bound had to reach.
-	Gain      float64 `json:"gain"`
 	Trusted   bool    `json:"trusted"`
 	Margin    float64 `json:"margin"`
 	GainLower float64 `json:"gain_lower"`
@@ -29,10 +31,10 @@ type HeldOut struct {
 	Loss     float64   `json:"loss"`
 	Constant float64   `json:"constant"` // of always predicting the mean so far
 	// Shared counts the rows that the champion had not learned from; Challenger
-	// and Champion are the losses on those alone.
-	Shared     int64   `json:"shared"`
-	Challenger float64 `json:"challenger"`
-	Champion   float64 `json:"champion"`
+	// and Champion are the losses on those alone, nil without any.
+	Shared     int64    `json:"shared"`
+	Challenger *float64 `json:"challenger,omitempty"`
+	Champion   *float64 `json:"champion,omitempty"`
 	// Differ is the share of rows in which it and the champion would act differently.
 	Differ float64 `json:"differ"`
 	// EdgeLower bounds from below, at any look, how much smaller its loss is than

@@ -6,7 +6,7 @@ type AttributeUse struct {
 	// Share of rows that had it, and how many different values it had in the
 	// newest rows looked at.
 	Share  float64 `json:"share"`
-	Values int     `json:"values"`
+	Values int     `json:"values,omitempty"` // 0: not counted
 	// Used says that the model learned from it. Otherwise it was left out, and
 	// Reason is why. A used attribute may have a Reason too: a remark.
 	Used   bool   `json:"used"`

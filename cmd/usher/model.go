@@ -143,7 +143,7 @@ func (w *world) modelCard(m *usherv1.Model) error {
 	if m.GetRetrainBy() != nil {
 		line("retrain by", stamp(m.GetRetrainBy().AsTime())+", rows that it learned from were erased")
 	}
-	for _, l := range cardOf(m).lines("", nil) {
+	for _, l := range cardOf(m).withGaps().lines("", nil) {
 		line(l[0], l[1])
 	}
 	return t.Flush()
@@ -192,6 +192,23 @@ func (d modelDocument) lines(prefix string, list [][2]string) [][2]string {
 		}
 	}
 	return list
+}
+
+// withGaps puts in what a card leaves out where the log cannot tell, so that it is shown
+// as a dash.
+func (d modelDocument) withGaps() modelDocument {
+	for part, names := range map[string][]string{"comparison": {"champion", "challenger", "gain"}, "held_out": {"champion", "challenger"}} {
+		inner, ok := d[part].(map[string]any)
+		if !ok {
+			continue
+		}
+		for _, name := range names {
+			if _, known := inner[name]; !known {
+				inner[name] = nil
+			}
+		}
+	}
+	return d
 }
 
 // inline spells an object on one line.

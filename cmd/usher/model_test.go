@@ -125,3 +125,17 @@ func challenged(t *testing.T, p *process, tool func(...string) told) {
 		return fmt.Errorf("none of %d cards does", len(list.Models))
 	})
 }
+
+// TestCardShowsADashWhereTheLogCannotTell, and the number where it can.
+func TestCardShowsADashWhereTheLogCannotTell(t *testing.T) {
+	card := modelDocument{
+		"comparison": map[string]any{"trusted": false, "gain_lower": -0.5},
+		"held_out":   map[string]any{"loss": 0.1, "champion": 0.25},
+	}
+	got := fmt.Sprint(card.withGaps().lines("", nil))
+	for _, want := range []string{"[comparison.gain -]", "[comparison.challenger -]", "[comparison.gain_lower -0.5]", "[held_out.challenger -]", "[held_out.champion 0.25]"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s lacks %s", got, want)
+		}
+	}
+}

@@ -31,7 +31,7 @@ func newCard(j job, out *fitted, artifact []byte, held bool, now time.Time) mode
 		ProgressiveLoss: out.stats.ProgressiveLoss, BaselineLoss: out.stats.BaselineLoss, Family: out.model.Family(),
 		HeldOut: model.HeldOut{
 			Rows: v.Rows, From: out.heldFrom, To: out.heldTo, Loss: v.Loss, Constant: v.Constant,
-			Shared: v.Shared, Challenger: v.Challenger, Champion: v.Champion, EffectiveRows: v.EffectiveRows,
+			Shared: v.Shared, EffectiveRows: v.EffectiveRows,
 			Differ: v.Differ, EdgeLower: v.EdgeLower,
 		},
 		Coverage: j.rows.shares, Attributes: j.rows.uses, Exact: out.exact, DataHash: out.hash, Watermark: j.rows.watermark(),
@@ -48,9 +48,15 @@ func newCard(j job, out *fitted, artifact []byte, held bool, now time.Time) mode
 		card.GateReason = "it would have been promoted (" + v.Reason + "), but the model before was rolled back: promote one to go on"
 	case !v.Pass:
 		card.Gate = gateNone
-		if j.rival != nil {
+		if j.live != "" {
 			card.Gate = gateKept
 		}
+		if j.live != "" && j.rival == nil {
+			card.GateReason += "; the live model cannot be compared with: it was trained for other rewards, or must go, or cannot be read"
+		}
+	}
+	if v.Shared > 0 {
+		card.HeldOut.Challenger, card.HeldOut.Champion = &v.Challenger, &v.Champion
 	}
 	card.Comparison = compare(j, out)
 	return card
@@ -71,8 +77,8 @@ func compare(j job, out *fitted) model.Comparison {
 		c.ChampionVersion, c.Rows = j.rival.card.Version, v.Shared
 	}
 	if v.Supported {
-		c.Trusted, c.Gain = true, span*v.Gain
-		c.Champion, c.Challenger = cfg.RewardMin+span*v.RivalValue, cfg.RewardMin+span*v.Value
+		gain, rival, value := span*v.Gain, cfg.RewardMin+span*v.RivalValue, cfg.RewardMin+span*v.Value
+		c.Trusted, c.Gain, c.Champion, c.Challenger = true, &gain, &rival, &value
 	}
 	return c
 }

@@ -63,6 +63,7 @@ type job struct {
 	account Account
 	rows    *batch
 	rival   *champion
+	live    string // version of the live model, which the rival is where the two compare
 	now     func() time.Time
 }
 

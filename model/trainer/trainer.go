@@ -49,6 +49,7 @@ type state struct {
 	took      time.Duration // of the last fit with its reading and writing
 	looked    time.Time     // when progress was last read, and how long that took
 	looking   time.Duration
+	live      string // version of the live model, be it no rival
 	rival     *champion
 	pending   *publication
 	stored    *publication // not challenged yet
@@ -235,7 +236,7 @@ func (t *Trainer) refit(ctx context.Context, s *state, p Progress) error {
 		s.fitted = time.Time{} // nothing was fitted: stay due
 		return err
 	}
-	j := job{cfg: t.cfg, account: s.account, rows: rows, rival: s.comparable(), now: t.deps.Now}
+	j := job{cfg: t.cfg, account: s.account, rows: rows, rival: s.comparable(), live: s.live, now: t.deps.Now}
 	out, err := s.fit.fit(ctx, j)
 	if err != nil {
 		s.fitted = time.Time{}
@@ -254,6 +255,7 @@ func (t *Trainer) loadChampion(ctx context.Context, s *state) error {
 	if err != nil {
 		return fmt.Errorf("read champion of account %q: %w", s.account.ID, err)
 	}
+	s.live = version
 	if version == "" {
 		s.rival = nil
 		return nil

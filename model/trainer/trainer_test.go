@@ -3,6 +3,7 @@ package trainer
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -300,6 +301,34 @@ func TestNewObjectiveStartsAfresh(t *testing.T) {
 	card := d.lastCard("acme")
 	if card.ObjectiveVersion != 2 || card.Comparison.ChampionVersion != "" || card.Version == first || d.champion("acme") != card.Version {
 		t.Errorf("card %+v after champion %q", card, first)
+	}
+}
+
+// TestCardSaysThatAModelIsLive: one that cannot be compared with is live all the same.
+// What the log does not tell has no number.
+func TestCardSaysThatAModelIsLive(t *testing.T) {
+	d := newDesk("acme")
+	d.arriveAll("acme", d.decide(seeded(8), "acme", 400))
+	start(t, d, settings()).step(t.Context())
+	first := d.champion("acme")
+	d.accounts[0].ObjectiveVersion, d.accounts[0].Margin = 2, 0.9 // nothing gains that much
+	start(t, d, settings()).step(t.Context())                     // a new process
+	card := d.lastCard("acme")
+	if d.champion("acme") != first || card.Version == first || card.Gate != gateKept || !strings.Contains(card.GateReason, "cannot be compared with") {
+		t.Errorf("gate %q: %s, champion %q", card.Gate, card.GateReason, d.champion("acme"))
+	}
+	text, err := json.Marshal(card.HeldOut)
+	if err != nil || strings.Contains(string(text), "challenger") || strings.Contains(string(text), "champion") {
+		t.Errorf("held out %s, %v: nothing was held against a champion", text, err)
+	}
+	for i := range d.decisions["acme"] {
+		d.decisions["acme"][i].Propensity = 0
+	}
+	d.accounts[0].ObjectiveVersion = 3
+	start(t, d, settings()).step(t.Context())
+	text, err = json.Marshal(d.lastCard("acme").Comparison)
+	if err != nil || !strings.Contains(string(text), `"trusted":false`) || strings.Contains(string(text), `"gain":`) || strings.Contains(string(text), `"challenger"`) {
+		t.Errorf("comparison %s, %v", text, err)
 	}
 }
 
