@@ -223,7 +223,7 @@ func TestPromoteAndRollBackOneByOne(t *testing.T) {
 }
 
 // TestRollbackPassesOverOtherRewards: one call takes the bad model out, and what it
-// makes live learned what the objective asks for now.
+// makes live learned what the objective asks today.
 func TestRollbackPassesOverOtherRewards(t *testing.T) {
 	c := start(t)
 	promote := func(model string, version int64) {
