@@ -62,7 +62,8 @@ func exploring(share float64) decision.Mode {
 func inquire(t interface {
 	Helper()
 	Fatal(args ...any)
-}, e *decision.Engine, r *decision.Request) *event.Decision {
+}, e *decision.Engine, r *decision.Request,
+) *event.Decision {
 	t.Helper()
 	d, err := e.Decide(context.Background(), r)
 	if err != nil {

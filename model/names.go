@@ -1,6 +1,9 @@
 package model
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // names shares learning between arms by what they are called. Operators name
 // skills, bots and intents after what they are for, and customers use the same
@@ -222,10 +225,8 @@ func (n *names) clone() names {
 }
 
 func addOnce(list []int32, v int32) []int32 {
-	for _, have := range list {
-		if have == v {
-			return list
-		}
+	if slices.Contains(list, v) {
+		return list
 	}
 	return append(list, v)
 }

@@ -211,11 +211,13 @@ func TestEventsOfTheErasedThatComeLater(t *testing.T) {
 	late.ConsumerID, late.ConversationID = marked, "c-"+marked
 	nameless := decision("d-nameless-"+marked, start.Add(2*time.Hour))
 	nameless.ConsumerID, nameless.VisitorID, nameless.ConversationID = "", "", "c-"+marked
-	write(t, w, &pipeline.Block{Topic: "t", First: 2, Last: 6, Decisions: []pipeline.Stored[event.Decision]{storedAt(2, late), storedAt(3, nameless)},
+	write(t, w, &pipeline.Block{
+		Topic: "t", First: 2, Last: 6, Decisions: []pipeline.Stored[event.Decision]{storedAt(2, late), storedAt(3, nameless)},
 		Outcomes: []pipeline.Stored[event.Outcome]{
 			storedAt(4, named("same block", "", "c-"+marked, start.Add(time.Minute))),
 			storedAt(5, named("by decision", "d-late-"+marked, "", start.Add(time.Minute))),
-		}})
+		},
+	})
 	write(t, w, &pipeline.Block{Topic: "t", First: 7, Last: 7, Outcomes: []pipeline.Stored[event.Outcome]{
 		storedAt(7, named("next block", "", "c-"+marked, start.Add(time.Hour))),
 	}})
@@ -298,11 +300,14 @@ func TestLateOutcomesAreAttributedAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		return storedAt(offset, &event.ConfigChange{
-			ID: fmt.Sprint("k", offset), Account: "acme", Kind: "objective", Name: "solve", Base: base, Value: value, Time: start})
+			ID: fmt.Sprint("k", offset), Account: "acme", Kind: "objective", Name: "solve", Base: base, Value: value, Time: start,
+		})
 	}
 	d := decision("d1", start)
-	write(t, w, &pipeline.Block{Topic: "t", Decisions: []pipeline.Stored[event.Decision]{storedAt(0, d)},
-		Config: []pipeline.Stored[event.ConfigChange]{objective(0, 0, 2*time.Hour, 0.25)}})
+	write(t, w, &pipeline.Block{
+		Topic: "t", Decisions: []pipeline.Stored[event.Decision]{storedAt(0, d)},
+		Config: []pipeline.Stored[event.ConfigChange]{objective(0, 0, 2*time.Hour, 0.25)},
+	})
 	rewards := func(at time.Time) (reward float64, knownAt time.Time, rows int) {
 		for row, err := range db.TrainingRows(t.Context(), analytics.TrainingQuery{Account: "acme", Objective: "solve", Now: at}) {
 			if err != nil {
@@ -323,7 +328,8 @@ func TestLateOutcomesAreAttributedAnew(t *testing.T) {
 	late := func(id string, offset int64, happened time.Duration) {
 		now = now.Add(24 * time.Hour)
 		write(t, w, &pipeline.Block{Topic: "o", First: offset, Last: offset, Outcomes: []pipeline.Stored[event.Outcome]{
-			storedAt(offset, named(id, "d1", "", start.Add(happened)))}})
+			storedAt(offset, named(id, "d1", "", start.Add(happened))),
+		}})
 	}
 	late("outside", 1, 5*time.Hour)
 	if got, again, _ := rewards(after); got != silent || !again.Equal(known) {

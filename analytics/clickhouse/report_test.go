@@ -59,7 +59,8 @@ func drawMatches(r *rapid.T, d *event.Decision) {
 		trace := event.PolicyTrace{Policy: name, State: state}
 		if state == event.Unknown {
 			trace.Conditions = []event.ConditionTrace{
-				{Attribute: "tier", Truth: event.Unknown}, {Attribute: "age", Truth: event.True},
+				{Attribute: "tier", Truth: event.Unknown},
+				{Attribute: "age", Truth: event.True},
 				{Attribute: "crm.a, crm.b", Operator: "cel", Truth: event.Unknown, Cause: "missing: crm.b"},
 			}
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/xml"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -120,8 +121,10 @@ func TestReportIsWhole(t *testing.T) {
 		})
 	}
 	for _, d := range directions() {
-		r.directions = append(r.directions, directionResult{direction: d, Errors: map[string]float64{"dr": 0.3}, Withheld: map[string]int{"ips": resamples},
-			Whole: evaluate.OPEResult{Default: "dr", Estimates: map[string]evaluate.Estimate{"dr": {Withheld: true, Upper: 1}, "ips": {}, "snips": {}}}})
+		r.directions = append(r.directions, directionResult{
+			direction: d, Errors: map[string]float64{"dr": 0.3}, Withheld: map[string]int{"ips": resamples},
+			Whole: evaluate.OPEResult{Default: "dr", Estimates: map[string]evaluate.Estimate{"dr": {Withheld: true, Upper: 1}, "ips": {}, "snips": {}}},
+		})
 	}
 	r.product = &pipelineResult{Error: 0.21, Rows: 100, Models: 3}
 	var out strings.Builder
@@ -144,7 +147,7 @@ func TestReportIsWhole(t *testing.T) {
 		}
 		d := xml.NewDecoder(strings.NewReader(string(text)))
 		for {
-			if _, err := d.Token(); err == io.EOF {
+			if _, err := d.Token(); errors.Is(err, io.EOF) {
 				break
 			} else if err != nil {
 				t.Fatalf("%s: %v", path, err)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/usherhq/usher/model/evaluate"
 )
@@ -97,9 +98,11 @@ func runDirection(root string, d direction) (directionResult, error) {
 
 func writeEven(path string, items int) error {
 	text := "item_id,prob\n"
+	var textSb100 strings.Builder
 	for i := range items {
-		text += fmt.Sprintf("%d,%.17g\n", i, 1/float64(items))
+		textSb100.WriteString(fmt.Sprintf("%d,%.17g\n", i, 1/float64(items)))
 	}
+	text += textSb100.String()
 	return os.WriteFile(path, []byte(text), 0o600)
 }
 

@@ -105,9 +105,11 @@ func (r *results) online(b *page) {
 	b.line("| --- | --- | --- | --- | --- | --- | --- | --- |")
 	for i := range r.sets {
 		row := "| " + r.sets[i].name
+		var rowSb108 strings.Builder
 		for _, v := range r.sets[i].curve() {
-			row += fmt.Sprintf(" | %.3f", v)
+			rowSb108.WriteString(fmt.Sprintf(" | %.3f", v))
 		}
+		row += rowSb108.String()
 		b.line("%s |", row)
 	}
 }
@@ -144,13 +146,15 @@ func (r *results) offPolicy(b *page) {
 	for i := range r.directions {
 		d := &r.directions[i]
 		ours := ""
+		var oursSb147 strings.Builder
 		for _, name := range estimators {
 			if d.Withheld[name] > resamples/2 {
-				ours += " | -"
+				oursSb147.WriteString(" | -")
 				continue
 			}
-			ours += fmt.Sprintf(" | %.3f", d.Errors[name])
+			oursSb147.WriteString(fmt.Sprintf(" | %.3f", d.Errors[name]))
 		}
+		ours += oursSb147.String()
 		b.line("| %s %s to %s (%.4f) | Usher%s |", d.campaign, d.log, d.policy, d.truth, ours)
 		b.line("| | OBP | %s |", strings.Join(d.obp[:], " | "))
 	}
@@ -183,14 +187,18 @@ func (r *results) known(b *page) {
 	for i := range r.conversions {
 		c := &r.conversions[i]
 		ours, theirs := "", ""
+		var oursSb186 strings.Builder
+		var theirsSb186 strings.Builder
 		for _, name := range estimators {
 			mark := ""
 			if name == c.Default {
 				mark = "**"
 			}
-			ours += fmt.Sprintf(" | %s%.4f%s", mark, c.RelativeError[name], mark)
-			theirs += fmt.Sprintf(" | %.4f", c.OBP[name])
+			oursSb186.WriteString(fmt.Sprintf(" | %s%.4f%s", mark, c.RelativeError[name], mark))
+			theirsSb186.WriteString(fmt.Sprintf(" | %.4f", c.OBP[name]))
 		}
+		ours += oursSb186.String()
+		theirs += theirsSb186.String()
 		bar := 1.1 * c.OBP["dr"]
 		b.line("| %s (%.3f, %.3f) | Usher%s | %.4f | %s |", c.name, c.Truth, c.Behaviour, ours, bar, met(c.RelativeError[c.Default] <= bar))
 		b.line("| | OBP%s | | |", theirs)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/usherhq/usher/model"
@@ -29,13 +30,15 @@ func scoreSpeed(arms, features int, words bool) (time.Duration, error) {
 	fill := func(f *model.Features, i int) {
 		f.Reset()
 		text := ""
+		var textSb32 strings.Builder
 		for k := range features {
 			if words {
-				text += fmt.Sprintf("word%d ", (i*7+k*13)%400)
+				textSb32.WriteString(fmt.Sprintf("word%d ", (i*7+k*13)%400))
 				continue
 			}
 			f.AddString(fmt.Sprintf("attribute%d", k), fmt.Sprintf("value%d", i*(k+3)%17))
 		}
+		text += textSb32.String()
 		if words {
 			f.AddText("text", text)
 		}

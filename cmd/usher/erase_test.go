@@ -66,16 +66,20 @@ func (s *site) zoe(log *kafka.Writer) {
 		in["attributes"] = map[string]any{"name": forgotten + " the person"}
 		s.api().must("POST", "/v1/accounts/default/nextActions", in, nil)
 		s.api().must("POST", "/v1/accounts/default/outcomes", map[string]any{
-			"id": fmt.Sprintf("%s-o%d", forgotten, i), "source": "zoe", "conversation_id": id, "kind": "resolved", "value": 1, "label": forgotten}, nil)
+			"id": fmt.Sprintf("%s-o%d", forgotten, i), "source": "zoe", "conversation_id": id, "kind": "resolved", "value": 1, "label": forgotten,
+		}, nil)
 	}
 	for _, session := range []string{"consumer:" + forgotten, forgotten + "-c0"} {
 		s.api().must("PATCH", "/v1/accounts/default/namespaces/crm/contexts/"+session, map[string]any{"properties": map[string]any{"a": forgotten}}, nil)
 	}
 	s.api().must("PATCH", "/v1/accounts/default/namespaces/crm/contexts/somebody", map[string]any{"properties": map[string]any{"a": 1}}, nil)
 	s.api().must("POST", "/v1/accounts/default/sdes:capture", map[string]any{"customer_id": forgotten, "entities": []any{
-		map[string]any{"type": "ctmrinfo", "info": map[string]any{"ctype": "vip"}}}}, nil)
-	if err := log.Publish(s.t.Context(), []event.Message{{Topic: event.TopicOutcomes, Key: []byte("k"),
-		Value: []byte(`{"account":"default","id":"x","conversation_id":"` + forgotten + `-c3","value":"many"}`)}}); err != nil {
+		map[string]any{"type": "ctmrinfo", "info": map[string]any{"ctype": "vip"}},
+	}}, nil)
+	if err := log.Publish(s.t.Context(), []event.Message{{
+		Topic: event.TopicOutcomes, Key: []byte("k"),
+		Value: []byte(`{"account":"default","id":"x","conversation_id":"` + forgotten + `-c3","value":"many"}`),
+	}}); err != nil {
 		s.t.Fatal(err)
 	}
 }

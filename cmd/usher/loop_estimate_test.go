@@ -23,7 +23,8 @@ func (s *site) estimates(version string) {
 			Segment  string
 			Estimate estimate
 		}
-	}) {
+	},
+	) {
 		s.api().must("POST", "/v1/accounts/default:estimateValue", in, &out)
 		return out
 	}

@@ -106,7 +106,8 @@ func TestWaitPrice(t *testing.T) {
 		if told := slices.ContainsFunc(c.Factors, func(f struct {
 			Name  string
 			Value float64
-		}) bool {
+		},
+		) bool {
 			return f.Name == "wait" && f.Value == -c.Cost
 		}); told != (want > 0) {
 			t.Errorf("%s: factors %v", c.Action.Target, c.Factors)

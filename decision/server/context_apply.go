@@ -47,9 +47,7 @@ func (s *Server) applyContext(ctx context.Context, account string, d, record *ev
 			s.notApplied(account, d, 1, err)
 			continue
 		}
-		for _, name := range hiddenProperties(change.Set, record.Actions[i].Payload) {
-			personal[change.Namespace] = append(personal[change.Namespace], name)
-		}
+		personal[change.Namespace] = append(personal[change.Namespace], hiddenProperties(change.Set, record.Actions[i].Payload)...)
 		changes = merge(changes, change)
 		actions++
 	}

@@ -63,7 +63,7 @@ func newDrawing(f *Frontier) *drawing {
 	for _, p := range slices.Concat(f.References, f.Prices) {
 		x := math.Log10(max(p.MeanWait, leastWait))
 		d.x0, d.x1 = min(d.x0, math.Floor(x)), max(d.x1, math.Ceil(x))
-		d.y0, d.y1 = min(d.y0, p.Metrics.Resolved), max(d.y1, p.Metrics.Resolved)
+		d.y0, d.y1 = min(d.y0, p.Resolved), max(d.y1, p.Resolved)
 	}
 	if d.x1 == d.x0 {
 		d.x1++
@@ -76,7 +76,7 @@ func newDrawing(f *Frontier) *drawing {
 }
 
 func (d *drawing) at(p *Point) (x, y float64) {
-	return d.x(p.MeanWait), d.y(p.Metrics.Resolved)
+	return d.x(p.MeanWait), d.y(p.Resolved)
 }
 
 func (d *drawing) x(minutes float64) float64 {

@@ -156,7 +156,7 @@ func pointOf(rule Rule, runs []Metrics) Point {
 	p := Point{Simulated: true, Rule: rule}
 	mean := func(get func(*Metrics) float64) float64 { m, _ := meanOf(runs, get); return m }
 	p.MeanWait, p.WaitError = meanOf(runs, waitOf)
-	p.Metrics.Resolved, p.ResolvedError = meanOf(runs, resolvedOf)
+	p.Resolved, p.ResolvedError = meanOf(runs, resolvedOf)
 	p.P90Wait = mean(func(m *Metrics) float64 { return m.P90Wait })
 	p.ResolvedAtLast = mean(func(m *Metrics) float64 { return m.ResolvedAtLast })
 	p.Transfers = mean(func(m *Metrics) float64 { return m.Transfers })
@@ -221,14 +221,14 @@ func (f *Frontier) conclude(signals []Signal) {
 			if best == nil {
 				f.Conclusions = append(f.Conclusions, fmt.Sprintf(
 					"no price on the %s wait dominates %s (%.1f min, %.1f %% resolved first)",
-					signal, reference.Routing, reference.MeanWait, 100*reference.Metrics.Resolved))
+					signal, reference.Routing, reference.MeanWait, 100*reference.Resolved))
 				continue
 			}
 			c := best.Against[i]
 			f.Conclusions = append(f.Conclusions, fmt.Sprintf(
 				"price %g on the %s wait dominates %s: mean wait %.1f min against %.1f (difference %+.2f, within %.2f), resolved first %.1f %% against %.1f %% (%+.2f points, within %.2f)",
 				best.Price, signal, reference.Routing, best.MeanWait, reference.MeanWait, c.Wait, c.WaitError,
-				100*best.Metrics.Resolved, 100*reference.Metrics.Resolved, 100*c.Resolved, 100*c.ResolvedError))
+				100*best.Resolved, 100*reference.Resolved, 100*c.Resolved, 100*c.ResolvedError))
 		}
 	}
 }

@@ -9,8 +9,15 @@ import (
 
 func TestCost(t *testing.T) {
 	for _, c := range []struct{ price, wait, want float64 }{
-		{0.02, 10, 0.2}, {0, 10, 0}, {0.02, 0, 0}, {-1, 10, 0}, {0.02, -3, 0},
-		{math.NaN(), 1, 0}, {1, math.NaN(), 0}, {0, math.Inf(1), 0}, {1, math.Inf(1), maxCost},
+		{0.02, 10, 0.2},
+		{0, 10, 0},
+		{0.02, 0, 0},
+		{-1, 10, 0},
+		{0.02, -3, 0},
+		{math.NaN(), 1, 0},
+		{1, math.NaN(), 0},
+		{0, math.Inf(1), 0},
+		{1, math.Inf(1), maxCost},
 	} {
 		if got := Cost(c.price, c.wait); got != c.want {
 			t.Errorf("Cost(%g, %g) = %g, want %g", c.price, c.wait, got, c.want)

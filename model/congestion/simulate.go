@@ -101,7 +101,7 @@ func newSimulation(w *World, rule Rule, cfg RunConfig) *simulation {
 	for g := range s.groups {
 		s.groups[g] = newQueue(w.Groups[g].Agents)
 	}
-	var sums, counts = make([]float64, len(w.Groups)), make([]float64, len(w.Groups))
+	sums, counts := make([]float64, len(w.Groups)), make([]float64, len(w.Groups))
 	for i := range w.Cases {
 		k := &w.Kinds[w.Cases[i].Kind]
 		for n, g := range k.Capable {

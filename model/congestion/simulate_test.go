@@ -140,8 +140,14 @@ func TestExpectedWait(t *testing.T) {
 		state State
 		want  float64
 	}{
-		{State{0, 5, 0.8, 12, 0}, 0}, {State{0, 5, 1, 12, 0}, 12}, {State{1, 5, 0.8, 12, 0}, 12}, {State{0, 0, 0, 12, 0}, 12},
-		{State{0, 5, 0.8, 12, 10}, 0}, {State{0, 5, 1, 12, 10}, 2}, {State{4, 5, 1, 12, 10}, 10}, {State{4, 0, 0, 12, 10}, 12},
+		{State{0, 5, 0.8, 12, 0}, 0},
+		{State{0, 5, 1, 12, 0}, 12},
+		{State{1, 5, 0.8, 12, 0}, 12},
+		{State{0, 0, 0, 12, 0}, 12},
+		{State{0, 5, 0.8, 12, 10}, 0},
+		{State{0, 5, 1, 12, 10}, 2},
+		{State{4, 5, 1, 12, 10}, 10},
+		{State{4, 0, 0, 12, 10}, 12},
 	} {
 		if got := c.state.ExpectedWait(); got != c.want {
 			t.Errorf("ExpectedWait of %+v = %g, want %g", c.state, got, c.want)

@@ -28,7 +28,7 @@ func (f *Frontier) Text(w io.Writer) error {
 			price = fmt.Sprintf("%g", p.Price)
 		}
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%.2f min\t%.2f\t%.1f min\t%.1f %%\t%.1f\t%.1f %%\t%.2f\t%.0f %%\t\n", p.Routing, price, p.Signal,
-			p.MeanWait, p.WaitError, p.P90Wait, 100*p.Metrics.Resolved, 100*p.ResolvedError, 100*p.ResolvedAtLast, p.Transfers, 100*p.Occupancy)
+			p.MeanWait, p.WaitError, p.P90Wait, 100*p.Resolved, 100*p.ResolvedError, 100*p.ResolvedAtLast, p.Transfers, 100*p.Occupancy)
 	}
 	_ = t.Flush()
 	for _, c := range f.Conclusions {
@@ -68,7 +68,7 @@ func (f *Frontier) CSV(w io.Writer) error {
 	for _, p := range slices.Concat(f.References, f.Prices) {
 		_ = out.Write([]string{
 			"simulated", string(p.Routing), number(p.Price), string(p.Signal), number(p.MeanWait), number(p.WaitError), number(p.P90Wait),
-			number(p.Metrics.Resolved), number(p.ResolvedError), number(p.ResolvedAtLast), number(p.Transfers), number(p.Occupancy), strconv.Itoa(p.Conversations),
+			number(p.Resolved), number(p.ResolvedError), number(p.ResolvedAtLast), number(p.Transfers), number(p.Occupancy), strconv.Itoa(p.Conversations),
 		})
 	}
 	out.Flush()

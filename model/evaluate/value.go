@@ -109,8 +109,8 @@ func (v *Valuer) Add(r *Decided) {
 	}
 	o := Observation{Reward: r.Reward, Logged: min(r.Propensity, 1)}
 	supported := true
-	switch {
-	case r.Target == "":
+	switch r.Target {
+	case "":
 		o.Target = o.Logged
 	default:
 		if r.Target == r.Chosen {

@@ -125,7 +125,8 @@ func (e *rowEraser) round(ctx context.Context, failures map[string]int) error {
 			errs = append(errs, err)
 		}
 		retired, err := e.control.Retire(ctx, account, e.now(), control.Author{
-			Name: erasureAuthor, Reason: "it learned from rows that were erased, and its time to be trained anew is over"})
+			Name: erasureAuthor, Reason: "it learned from rows that were erased, and its time to be trained anew is over",
+		})
 		if retired {
 			e.log.WarnContext(ctx, "a model is live no more: it learned from erased rows and no better one came in time", "account", account)
 		}

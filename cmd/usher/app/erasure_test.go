@@ -284,7 +284,8 @@ func TestNoStepOfAnErasureIsLost(t *testing.T) {
 			at := hour.Add(time.Hour)
 			b.request("default", "zoe", at)
 			s := &tables{broken: map[string]int{step: 1}, rows: analytics.Erased{
-				Decisions: 3, Outcomes: 2, Models: []string{"m1"}, Hours: []time.Time{hour, hour.Add(2 * time.Hour)}}}
+				Decisions: 3, Outcomes: 2, Models: []string{"m1"}, Hours: []time.Time{hour, hour.Add(2 * time.Hour)},
+			}}
 			fits := directory{store: b.store, control: b.control}
 			before, _, going, err := fits.erased("default")
 			if err != nil || !going {

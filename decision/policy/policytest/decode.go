@@ -58,7 +58,7 @@ func (d *decoder) fits(at string, value any, t reflect.Type) any {
 	if value == nil || t == reflect.TypeFor[json.RawMessage]() {
 		return value
 	}
-	if short, ok := reflect.Zero(t).Interface().(shorthand); ok {
+	if short, ok := reflect.TypeAssert[shorthand](reflect.Zero(t)); ok {
 		if _, text := value.(string); text {
 			return value
 		}
