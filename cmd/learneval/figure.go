@@ -29,7 +29,7 @@ type extent struct{ x0, x1, y0, y1 float64 }
 
 // newPlot begins a figure; xs and ys name the axes.
 func newPlot(title, xs, ys string, e extent) *plot {
-	p := &plot{extent: e, left: 70, right: figureWidth - 150, top: 50, low: figureHeight - 60}
+	p := &plot{extent: e, left: 70, right: figureWidth - 190, top: 50, low: figureHeight - 60}
 	p.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="system-ui, sans-serif" font-size="13" role="img">`, figureWidth, figureHeight)
 	p.add(`<title>%s</title><rect width="%d" height="%d" fill="#ffffff"/>`, html.EscapeString(title), figureWidth, figureHeight)
 	p.text(p.left, 26, "start", "#111111", title)

@@ -136,6 +136,13 @@ func TestReportIsWhole(t *testing.T) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
+	alone := &results{product: r.product, sets: make([]played, len(r.sets))}
+	for i := range alone.sets {
+		alone.sets[i] = played{set: r.sets[i].set, Online: make([]evaluate.BanditResult, 1)}
+	}
+	if err := alone.write(dir, io.Discard); err != nil {
+		t.Errorf("speeds alone: %v", err)
+	}
 	figures, err := filepath.Glob(filepath.Join(dir, "docs", "*.svg"))
 	if err != nil || len(figures) != 3 {
 		t.Fatalf("figures %v, %v", figures, err)

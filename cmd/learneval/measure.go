@@ -122,7 +122,7 @@ func (p *played) play(ctx context.Context, o options, k int, scale []float64) er
 	if err != nil {
 		return err
 	}
-	if p.Follow, err = refits(ctx, s, p.seeds[k], scale, followAll); err != nil {
+	if p.Follow, err = refits(ctx, s, p.seeds[k], scale, followAll); err != nil || !p.gate {
 		return err
 	}
 	p.Default, err = refits(ctx, s, p.seeds[k], scale, 0)

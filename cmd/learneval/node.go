@@ -56,7 +56,7 @@ func startNode(ctx context.Context, usher, engine string, settings ...string) (n
 	for _, s := range settings {
 		args = append(args, "--set", s)
 	}
-	n = &node{dir: dir, cmd: exec.Command(usher, args...)} //nolint:gosec // the program that was just built
+	n = &node{dir: dir, cmd: exec.Command(usher, args...)} //nolint:gosec,noctx // the program that was just built; close ends it
 	n.cmd.Stderr = os.Stderr
 	defer func() {
 		if err != nil {
@@ -174,7 +174,7 @@ func (n *node) models(ctx context.Context) (newest card, live string, err error)
 // fitted waits until a model was fitted to at least so many rows and what is live
 // decides, and returns when that was first seen.
 func (n *node) fitted(ctx context.Context, rows int, probe *usherv1.NextActionsRequest) (time.Time, error) {
-	ctx, stop := context.WithTimeout(ctx, time.Minute)
+	ctx, stop := context.WithTimeout(ctx, 3*time.Minute)
 	defer stop()
 	for {
 		newest, live, err := n.models(ctx)

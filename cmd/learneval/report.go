@@ -21,18 +21,19 @@ const (
 // write prints the tables and writes the files.
 func (r *results) write(root string, out io.Writer) error {
 	page, speeds := r.page(), r.speedPage()
-	for _, f := range []struct{ path, text string }{
-		{resultsFile, page},
-		{speedsFile, speeds},
-		{"docs/learning-regret.svg", r.regretFigure()},
-		{"docs/learning-calibration.svg", r.calibrationFigure()},
-		{"docs/learning-intervals.svg", r.intervalFigure()},
-	} {
-		if (f.path == speedsFile) != (r.product != nil) && (r.product == nil || len(r.directions) == 0) {
-			continue // not measured this time
-		}
-		if err := os.WriteFile(inRoot(root, filepath.FromSlash(f.path)), []byte(f.text), 0o644); err != nil { //nolint:gosec // documentation
-			return fmt.Errorf("write %s: %w", f.path, err)
+	files := map[string]string{}
+	if len(r.directions) > 0 {
+		files[resultsFile] = page
+		files["docs/learning-regret.svg"] = r.regretFigure()
+		files["docs/learning-calibration.svg"] = r.calibrationFigure()
+		files["docs/learning-intervals.svg"] = r.intervalFigure()
+	}
+	if r.product != nil {
+		files[speedsFile] = speeds
+	}
+	for path, text := range files {
+		if err := os.WriteFile(inRoot(root, filepath.FromSlash(path)), []byte(text), 0o644); err != nil { //nolint:gosec // documentation
+			return fmt.Errorf("write %s: %w", path, err)
 		}
 	}
 	_, err := io.WriteString(out, page+"\n"+speeds)
@@ -128,7 +129,11 @@ func (r *results) refitted(b *page) {
 			continue
 		}
 		here, before := p.Follow.Error, p.Online[0].Error
-		b.line("| %s | %.3f | %.3f | %.3f | %s | %.1f %% | %d, %d | %.3f, %d |", p.name, before, here, here-before, met(here-before <= refitBar), 100*p.Follow.Never, p.Follow.Models, p.Follow.Promoted, p.Default.Error, p.Default.Promoted)
+		gate := "not run"
+		if p.gate {
+			gate = fmt.Sprintf("%.3f, %d", p.Default.Error, p.Default.Promoted)
+		}
+		b.line("| %s | %.3f | %.3f | %.3f | %s | %.1f %% | %d, %d | %s |", p.name, before, here, here-before, met(here-before <= refitBar), 100*p.Follow.Never, p.Follow.Models, p.Follow.Promoted, gate)
 	}
 	b.line("\nThe same for satellite through a running Usher (gRPC, Kafka, ClickHouse, trainer, gate) is in [learning-speeds.md](learning-speeds.md),")
 	b.line("since what is live at which decision there is a matter of time. A test (`TestMessyStreamEndsInTheSameModel` in")
@@ -203,7 +208,7 @@ func (r *results) known(b *page) {
 		b.line("| %s (%.3f, %.3f) | Usher%s | %.4f | %s |", c.name, c.Truth, c.Behaviour, ours, bar, met(c.RelativeError[c.Default] <= bar))
 		b.line("| | OBP%s | | |", theirs)
 	}
-	b.line("\nIntervals of the default estimator over fresh logs; Cressie-Read is what OBP calls the tightest that holds:\n")
+	b.line("\nIntervals of the default estimator over fresh logs; Cressie-Read is the one put forward:\n")
 	b.line("| set, logs | interval | share that hold the truth | mean width |\n| --- | --- | --- | --- |")
 	for i := range r.conversions {
 		c := &r.conversions[i]
