@@ -42,27 +42,41 @@ func sets() []set {
 	table := func(file string) string { return filepath.Join(tablesFolder, file) }
 	label := evaluate.BanditConfig{Label: "label"}
 	return []set{
-		{name: "vehicle", file: table("vehicle.csv.gz"), cfg: label, seeds: seeds,
-			ref: reference{"0.580", "greedy mtr", "0.617", "0.403 / 0.377", "0.513", 0.38}},
-		{name: "vowel", file: table("vowel.csv.gz"), cfg: label, seeds: seeds,
-			ref: reference{"0.828", "cover 4 dr", "0.905", "0.783 / 0.720", "0.749", 0.72}},
-		{name: "digits", file: table("digits.csv.gz"), cfg: label, seeds: seeds,
-			ref: reference{"0.287", "epsilon 0.05 mtr, -1/0, rate 8", "0.584", "0.131 / 0.204", "0.107", 0.20}},
-		{name: "satellite", file: table("satellite.csv.gz"), cfg: label, seeds: seeds, large: true, gate: true,
-			ref: reference{"0.325", "regcbopt", "0.493", "0.200 / 0.189", "0.242", 0.19}},
-		{name: "letter", file: table("letter.csv.gz"), cfg: label, seeds: seeds, large: true,
-			ref: reference{"0.652", "regcbopt, -1/0, rate 8", "0.924", "0.534 / 0.423", "0.468", 0.42}},
-		{name: "incidents", file: incidentsFile, seeds: seeds, large: true, gate: true,
+		{
+			name: "vehicle", file: table("vehicle.csv.gz"), cfg: label, seeds: seeds,
+			ref: reference{"0.580", "greedy mtr", "0.617", "0.403 / 0.377", "0.513", 0.38},
+		},
+		{
+			name: "vowel", file: table("vowel.csv.gz"), cfg: label, seeds: seeds,
+			ref: reference{"0.828", "cover 4 dr", "0.905", "0.783 / 0.720", "0.749", 0.72},
+		},
+		{
+			name: "digits", file: table("digits.csv.gz"), cfg: label, seeds: seeds,
+			ref: reference{"0.287", "epsilon 0.05 mtr, -1/0, rate 8", "0.584", "0.131 / 0.204", "0.107", 0.20},
+		},
+		{
+			name: "satellite", file: table("satellite.csv.gz"), cfg: label, seeds: seeds, large: true, gate: true,
+			ref: reference{"0.325", "regcbopt", "0.493", "0.200 / 0.189", "0.242", 0.19},
+		},
+		{
+			name: "letter", file: table("letter.csv.gz"), cfg: label, seeds: seeds, large: true,
+			ref: reference{"0.652", "regcbopt, -1/0, rate 8", "0.924", "0.534 / 0.423", "0.468", 0.42},
+		},
+		{
+			name: "incidents", file: incidentsFile, seeds: seeds, large: true, gate: true,
 			cfg: evaluate.BanditConfig{
 				Label: "final_group", Time: "opened_at", Cross: [][2]string{{"category", "subcategory"}, {"subcategory", "symptom"}},
 				Features: []string{"contact_type", "caller_id", "opened_by", "location", "category", "subcategory", "symptom", "impact", "urgency", "priority", "notify"},
 			},
-			ref: reference{"0.488", "squarecb 100, -1/0, rate 2", "0.558", "0.515 (hashed to 256)", "0.364", 0.48}},
-		{name: "CLINC150", file: table("clinc150.tsv.gz"), seeds: seeds, large: true, gate: true,
+			ref: reference{"0.488", "squarecb 100, -1/0, rate 2", "0.558", "0.515 (hashed to 256)", "0.364", 0.48},
+		},
+		{
+			name: "CLINC150", file: table("clinc150.tsv.gz"), seeds: seeds, large: true, gate: true,
 			cfg: evaluate.BanditConfig{
 				Label: "intent", Text: "text", Features: []string{"text"},
 				Where: []evaluate.Filter{{Column: "intent", Value: "oos", Not: true}},
 			},
-			ref: reference{"0.801", "first 2000", "0.899", "0.834 (hashed to 256)", "0.119", 0.79}},
+			ref: reference{"0.801", "first 2000", "0.899", "0.834 (hashed to 256)", "0.119", 0.79},
+		},
 	}
 }
