@@ -39,6 +39,9 @@ func holding(t *testing.T, db *DB, part string) map[string]uint64 {
 		}
 		columns[table] = names
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	found := map[string]uint64{}
 	for table, names := range columns {
 		var tests []string

@@ -98,11 +98,11 @@ func runDirection(root string, d direction) (directionResult, error) {
 
 func writeEven(path string, items int) error {
 	text := "item_id,prob\n"
-	var textSb100 strings.Builder
+	var lines strings.Builder
 	for i := range items {
-		textSb100.WriteString(fmt.Sprintf("%d,%.17g\n", i, 1/float64(items)))
+		fmt.Fprintf(&lines, "%d,%.17g\n", i, 1/float64(items))
 	}
-	text += textSb100.String()
+	text += lines.String()
 	return os.WriteFile(path, []byte(text), 0o600)
 }
 

@@ -106,11 +106,11 @@ func (r *results) online(b *page) {
 	b.line("| --- | --- | --- | --- | --- | --- | --- | --- |")
 	for i := range r.sets {
 		row := "| " + r.sets[i].name
-		var rowSb108 strings.Builder
+		var values strings.Builder
 		for _, v := range r.sets[i].curve() {
-			rowSb108.WriteString(fmt.Sprintf(" | %.3f", v))
+			fmt.Fprintf(&values, " | %.3f", v)
 		}
-		row += rowSb108.String()
+		row += values.String()
 		b.line("%s |", row)
 	}
 }
@@ -151,15 +151,15 @@ func (r *results) offPolicy(b *page) {
 	for i := range r.directions {
 		d := &r.directions[i]
 		ours := ""
-		var oursSb147 strings.Builder
+		var errs strings.Builder
 		for _, name := range estimators {
 			if d.Withheld[name] > resamples/2 {
-				oursSb147.WriteString(" | -")
+				errs.WriteString(" | -")
 				continue
 			}
-			oursSb147.WriteString(fmt.Sprintf(" | %.3f", d.Errors[name]))
+			fmt.Fprintf(&errs, " | %.3f", d.Errors[name])
 		}
-		ours += oursSb147.String()
+		ours += errs.String()
 		b.line("| %s %s to %s (%.4f) | Usher%s |", d.campaign, d.log, d.policy, d.truth, ours)
 		b.line("| | OBP | %s |", strings.Join(d.obp[:], " | "))
 	}
@@ -192,18 +192,18 @@ func (r *results) known(b *page) {
 	for i := range r.conversions {
 		c := &r.conversions[i]
 		ours, theirs := "", ""
-		var oursSb186 strings.Builder
-		var theirsSb186 strings.Builder
+		var mine strings.Builder
+		var other strings.Builder
 		for _, name := range estimators {
 			mark := ""
 			if name == c.Default {
 				mark = "**"
 			}
-			oursSb186.WriteString(fmt.Sprintf(" | %s%.4f%s", mark, c.RelativeError[name], mark))
-			theirsSb186.WriteString(fmt.Sprintf(" | %.4f", c.OBP[name]))
+			fmt.Fprintf(&mine, " | %s%.4f%s", mark, c.RelativeError[name], mark)
+			fmt.Fprintf(&other, " | %.4f", c.OBP[name])
 		}
-		ours += oursSb186.String()
-		theirs += theirsSb186.String()
+		ours += mine.String()
+		theirs += other.String()
 		bar := 1.1 * c.OBP["dr"]
 		b.line("| %s (%.3f, %.3f) | Usher%s | %.4f | %s |", c.name, c.Truth, c.Behaviour, ours, bar, met(c.RelativeError[c.Default] <= bar))
 		b.line("| | OBP%s | | |", theirs)

@@ -30,15 +30,15 @@ func scoreSpeed(arms, features int, words bool) (time.Duration, error) {
 	fill := func(f *model.Features, i int) {
 		f.Reset()
 		text := ""
-		var textSb32 strings.Builder
+		var line strings.Builder
 		for k := range features {
 			if words {
-				textSb32.WriteString(fmt.Sprintf("word%d ", (i*7+k*13)%400))
+				fmt.Fprintf(&line, "word%d ", (i*7+k*13)%400)
 				continue
 			}
 			f.AddString(fmt.Sprintf("attribute%d", k), fmt.Sprintf("value%d", i*(k+3)%17))
 		}
-		text += textSb32.String()
+		text += line.String()
 		if words {
 			f.AddText("text", text)
 		}

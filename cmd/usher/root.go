@@ -51,7 +51,7 @@ func unknownTopic(root *cobra.Command, args []string) error {
 	}
 	c, rest, err := root.Find(args)
 	if !helps || err != nil || !c.HasSubCommands() {
-		return nil
+		return nil //nolint:nilerr // cobra will find it, too
 	}
 	// Groups have no flags with values: what is no flag is meant as a command.
 	if i := slices.IndexFunc(rest, func(arg string) bool { return !strings.HasPrefix(arg, "-") }); i >= 0 && c.Args != nil && rest[i] != "help" {

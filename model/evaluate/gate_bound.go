@@ -20,7 +20,7 @@ import (
 // It is not safe for concurrent use.
 type Floor struct {
 	lo     float64
-	error  float64
+	alpha  float64
 	counts map[int32]int64 // by value, in steps above lo
 	n      int64
 	sum    float64
@@ -35,9 +35,9 @@ const floorStep = 1.0 / 8192
 const largestValue = 100
 
 // NewFloor starts a bound for values of at least lo that is wrong, ever, with
-// probability error at most.
-func NewFloor(lo, error float64) *Floor {
-	return &Floor{lo: lo, error: error, counts: map[int32]int64{}}
+// probability alpha at most.
+func NewFloor(lo, alpha float64) *Floor {
+	return &Floor{lo: lo, alpha: alpha, counts: map[int32]int64{}}
 }
 
 // Add takes in one value. One that is not a number, or below lo, counts as lo.
@@ -76,7 +76,7 @@ func (f *Floor) Lower() float64 {
 	lower, upper := f.lo, max(f.Mean(), f.lo)+floorStep
 	for range 20 {
 		m := (lower + upper) / 2
-		if f.wealth(cells, m) >= -math.Log(f.error) {
+		if f.wealth(cells, m) >= -math.Log(f.alpha) {
 			lower = m
 		} else {
 			upper = m

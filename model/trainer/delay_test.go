@@ -78,7 +78,7 @@ func TestOpenRowsAreNotFailures(t *testing.T) {
 	const window, changed = 20 * 24 * time.Hour, 2 * 24 * time.Hour
 	now := day.Add(window)
 	var rows, failed []*Row
-	real, n := 0.0, 0.0
+	total, n := 0.0, 0.0
 	for range 6000 {
 		row := &Row{Time: day.Add(time.Duration(r.Int64N(int64(window)))), Chosen: "a", Options: []model.Option{{Key: "a"}, {Key: "b"}}}
 		row.ID = row.Time.String()
@@ -89,7 +89,7 @@ func TestOpenRowsAreNotFailures(t *testing.T) {
 		}
 		row.Reward = truth(r.Float64() < chance)
 		row.Facts.Attributes = map[string]any{"kind": "x"}
-		real, n = real+row.Reward, n+1
+		total, n = total+row.Reward, n+1
 		settled := row.Time.Add(all[r.IntN(len(all))])
 		if r.Float64() >= never && settled.Before(now) {
 			row.Settled, row.Watermark = settled, settled
@@ -101,7 +101,7 @@ func TestOpenRowsAreNotFailures(t *testing.T) {
 		open.Reward = 0
 		failed = append(failed, &open)
 	}
-	real /= n
+	total /= n
 	learned := func(rows []*Row, open string) float64 {
 		copies := make([]*Row, len(rows))
 		for i, row := range rows {
@@ -118,9 +118,9 @@ func TestOpenRowsAreNotFailures(t *testing.T) {
 		return sum / weights
 	}
 	wait, weigh, failure := learned(rows, ""), learned(rows, WeighOpenRows), learned(failed, "")
-	t.Logf("truth %.3f: weighing %.3f, waiting %.3f, open rows as failures %.3f", real, weigh, wait, failure)
-	if math.Abs(weigh-real) > 0.015 || math.Abs(weigh-real) > math.Abs(wait-real) || math.Abs(failure-real) < 2*math.Abs(wait-real) {
-		t.Errorf("truth %.3f: weighing %.3f, waiting %.3f, open rows as failures %.3f", real, weigh, wait, failure)
+	t.Logf("truth %.3f: weighing %.3f, waiting %.3f, open rows as failures %.3f", total, weigh, wait, failure)
+	if math.Abs(weigh-total) > 0.015 || math.Abs(weigh-total) > math.Abs(wait-total) || math.Abs(failure-total) < 2*math.Abs(wait-total) {
+		t.Errorf("truth %.3f: weighing %.3f, waiting %.3f, open rows as failures %.3f", total, weigh, wait, failure)
 	}
 }
 

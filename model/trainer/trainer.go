@@ -171,7 +171,7 @@ func (t *Trainer) refitIfDue(ctx context.Context, s *state) error {
 	}
 	start := t.deps.Now()
 	t.deps.Metrics.stale(s.account.ID, s.rival, start)
-	if start.Before(s.looked.Add(idle * s.looking)) {
+	if start.Before(s.looked.Add(min(idle*s.looking, restAtMost))) {
 		return nil
 	}
 	p, err := t.deps.Rows.Progress(ctx, s.account.ID, s.account.Objective)
@@ -188,9 +188,13 @@ func (t *Trainer) refitIfDue(ctx context.Context, s *state) error {
 }
 
 // idle is how many times longer than the work itself the trainer rests after
-// looking at progress, and after a fit that age alone asks for: both then take
+// looking at progress, restAtMost aside, and after a fit that age alone asks for: both then take
 // less than a twentieth of the time, however large the account.
 const idle = 20
+
+// restAtMost bounds the rest after looking: on a busy machine a look takes long, and
+// news would wait for twenty of them.
+const restAtMost = 3 * time.Second
 
 // correctionAge is how many times MaxAge late corrections may wait when too few
 // rows are new for the gate to judge by.

@@ -183,7 +183,7 @@ func (d *reading) majority() float64 {
 // tell makes rules of the ways through the tree that cover enough.
 func (d *reading) tell(ctx context.Context, out *Distilled, root *Node) error {
 	var paths []path
-	for _, p := range read(root, d.table) {
+	for _, p := range read(root) {
 		p.widen(d.table, root)
 		r := Rule{Arm: d.arms[p.class], Conditions: p.conditions(d.table)}
 		covered, held, agreed := 0, 0, 0

@@ -71,14 +71,14 @@ type step struct {
 
 // read lists the ways below a node. Branches that go on alike become one way of
 // several codes; where both sides of a threshold do, it is left out.
-func read(n *Node, t *Table) []path {
+func read(n *Node) []path {
 	if len(n.Kids) == 0 {
 		return []path{{class: n.class()}}
 	}
 	var list []path
 	at := map[string]int{} // in list, by how it goes on
 	for _, kid := range n.Kids {
-		for _, p := range read(kid.Node, t) {
+		for _, p := range read(kid.Node) {
 			key := fmt.Sprint(p)
 			i, met := at[key]
 			if !met {

@@ -179,7 +179,11 @@ func TestChallenger(t *testing.T) {
 	for deed, says := range map[string]string{
 		"panic": faultPanic, "tell": faultPanic, "crash": faultChild, "fail": faultChild, "eat": faultMemory, "dawdle": faultTime,
 	} {
-		c.Runner = child(t, deed, Limits{Wall: time.Second, Memory: 128 << 20})
+		limits := Limits{Wall: time.Minute, Memory: 128 << 20} // no machine is too busy for these
+		if deed == "dawdle" {
+			limits.Wall = time.Second
+		}
+		c.Runner = child(t, deed, limits)
 		if fit := c.Challenge(t.Context(), model.DefaultConfig(), rows); fit.Fault != says || fit.Better {
 			t.Errorf("a child that does %s gives %+v", deed, fit)
 		}
